@@ -138,13 +138,15 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 27] = [
+const REASONS_MADE_IN: [&str; 29] = [
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",
     "proxy/data-plane/src/http/gate/refusal.rs",
     "proxy/data-plane/src/http/limit_refusal.rs",
     "proxy/data-plane/src/http/token_refusal.rs",
+    "proxy/data-plane/src/http/sign_in_refusal.rs",
+    "proxy/data-plane/src/traffic/sign_in/answer.rs",
     "proxy/data-plane/src/http/body.rs",
     "proxy/data-plane/src/traffic/gateway.rs",
     "proxy/data-plane/src/traffic/gateway/arrival.rs",

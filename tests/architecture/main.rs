@@ -45,9 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("balancer", &[]),
     ("rate-limit", &[]),
     ("redis-link", &["back-off"]),
-    ("redis-harness", &[]),
     ("global-limits", &["rate-limit", "redis-link"]),
-    ("session-store", &["redis-link"]),
+    ("session-store", &[]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
     ("oauth", &["identity"]),
@@ -96,8 +95,6 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("k8s", &["api-server-stand-in", "controller-harness"]),
     ("postern-tests", &["api-server-stand-in"]),
-    ("global-limits", &["redis-harness"]),
-    ("session-store", &["redis-harness"]),
 ];
 
 #[test]

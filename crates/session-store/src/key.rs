@@ -82,11 +82,6 @@ impl RevokedKey {
         Self(StoreKey::of(&parts))
     }
 
-    /// As it is kept.
-    pub(crate) fn from(key: StoreKey) -> Self {
-        Self(key)
-    }
-
     pub(crate) fn key(&self) -> &StoreKey {
         &self.0
     }

@@ -15,8 +15,7 @@ pub mod events;
 pub mod orders;
 pub mod payments;
 pub mod ticker;
-
-pub use example_web as web;
+pub mod web;
 
 /// The payment service's messages, client and server, generated from `proto/payments.proto`.
 pub mod proto {

@@ -67,6 +67,11 @@ impl SignInTable {
         self.entries.iter().map(|entry| &entry.policy)
     }
 
+    /// True when the provider of a policy is this issuer.
+    pub fn names(&self, issuer: &str) -> bool {
+        self.policies().any(|policy| *policy.settings.issuer == *issuer)
+    }
+
     /// True when a policy is about a route: then the request's route must be known before it can be said who must sign in.
     pub fn asks_for_routes(&self) -> bool {
         let is_route = |target: &SignInTarget| matches!(target, SignInTarget::Route(_));

@@ -107,10 +107,12 @@ impl ResourceInstaller {
             return self.state.metrics.config_update(true);
         }
         let snapshot = Snapshot::build(resources, workload, &self.config.defaults);
-        let rules = snapshot.tokens().clone();
+        let (rules, sign_ins) = (snapshot.tokens().clone(), snapshot.sign_ins().clone());
         jwks::prepare(&self.state.token_keys, &rules, &self.config);
         self.state.install_snapshot(snapshot);
-        self.state.token_keys.keep_only(&rules);
+        let (tokens, providers) = (&self.state.token_keys, &self.state.sign_ins.providers);
+        tokens.keep_only(&rules, &sign_ins);
+        providers.keep_only(&sign_ins);
         *in_force = Some((workload.clone(), resources.clone()));
     }
 }

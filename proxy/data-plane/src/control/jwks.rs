@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use identity::jws::{KeySet, KeySetError};
-use policy::{KeySource, TokenRules};
+use oauth::ProviderMetadata;
+use policy::{KeySource, Snapshot, TokenRules};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::clock::unix_now;
 use crate::control::config::{self, Config};
-use crate::traffic::provider_calls::{ProviderCalls, ProviderError};
+use crate::traffic::provider_calls::ProviderError;
 use crate::traffic::state::ProxyState;
 use crate::traffic::token_keys::TokenKeys;
 use schedule::RefreshSchedule;
@@ -32,6 +33,8 @@ use web_fetch::WebDocument;
 
 /// Sources followed at the same time; a workload trusts a handful of issuers.
 const MAX_SOURCES: usize = 64;
+/// For the document of a SignIn's provider, and for its keys.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the inline keys and those in files, before the rules that need them come into force.
 pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
@@ -82,7 +85,7 @@ pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
     let mut changes = state.policy_changes();
     let mut followed: HashMap<(KeySource, Duration), (AbortHandle, Arc<Notify>)> = HashMap::new();
     loop {
-        let sources = sources_to_follow(state.snapshot().tokens());
+        let sources = sources_to_follow(&state.snapshot());
         followed.retain(|source, (task, _)| {
             let keep = sources.contains(source);
             if !keep {
@@ -106,23 +109,28 @@ pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
     }
 }
 
-/// The sources to follow, each once, with the timeout of a fetch.
-fn sources_to_follow(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
+/// The sources to follow, each once, with the timeout of a fetch: those of token rules, and the providers of SignIns.
+fn sources_to_follow(snapshot: &Snapshot) -> Vec<(KeySource, Duration)> {
+    let rules = snapshot.tokens().rules().iter().map(|rule| &rule.jwt);
+    let of_rules = rules.map(|rule| (&*rule.id, rule.keys.clone(), rule.timeout));
+    let of_sign_ins = snapshot.sign_ins().policies().map(|policy| {
+        let source = KeySource::Discovery(policy.settings.issuer.clone());
+        (&*policy.name, source, PROVIDER_TIMEOUT)
+    });
     let mut sources: Vec<(KeySource, Duration)> = Vec::new();
-    for rule in rules.rules().iter().map(|rule| &rule.jwt) {
-        let known = sources.iter().any(|(source, _)| *source == rule.keys);
-        if known || matches!(rule.keys, KeySource::Inline(_)) {
+    for (by, source, timeout) in of_rules.chain(of_sign_ins) {
+        let known = sources.iter().any(|(known, _)| *known == source);
+        if known || matches!(source, KeySource::Inline(_)) {
             continue;
         }
         if sources.len() >= MAX_SOURCES {
-            let rule = &*rule.id;
             tracing::error!(
-                rule,
+                by,
                 "more than {MAX_SOURCES} sources of token keys; the rest are not fetched"
             );
             break;
         }
-        sources.push((rule.keys.clone(), rule.timeout));
+        sources.push((source, timeout));
     }
     sources
 }
@@ -148,8 +156,7 @@ async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, 
     let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
-        let fetched =
-            tokio::time::timeout(limit, fetch_keys(&state.provider_calls, source, limit)).await;
+        let fetched = tokio::time::timeout(limit, fetch_keys(state, source, limit)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(ProviderError::Timeout(limit).into()));
         let taken = fetched.and_then(|document| {
             take(state, source, &document.body)?;
@@ -167,6 +174,9 @@ async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, 
         if schedule.is_stale(now) && state.token_keys.keys().get(source).is_some() {
             tracing::error!(source = %source_label(source), "token keys could not be renewed for a day and are let go");
             state.token_keys.put(source, None);
+            if let KeySource::Discovery(issuer) = source {
+                state.sign_ins.providers.put(issuer, None);
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(schedule.wait(unix_now())) => {}
@@ -192,13 +202,15 @@ fn put_new(state: &ProxyState, source: &KeySource, keys: KeySet) {
 }
 
 async fn fetch_keys(
-    calls: &ProviderCalls,
+    state: &ProxyState,
     source: &KeySource,
     limit: Duration,
 ) -> Result<WebDocument, KeysError> {
+    let calls = &state.provider_calls;
     match source {
         KeySource::Discovery(issuer) => {
             let document = calls.get(&discovery::document_of(issuer), limit).await?;
+            take_metadata(state, issuer, &document.body);
             let keys = discovery::keys_in(&document.body, issuer)?;
             Ok(calls.get(&keys, limit).await?)
         }
@@ -206,6 +218,20 @@ async fn fetch_keys(
         // The others are read where they are needed, or come by themselves.
         KeySource::Inline(_) | KeySource::File(_) | KeySource::MeshBundle(_) => {
             Err(ProviderError::Url(source_label(source).to_owned(), "it is not fetched").into())
+        }
+    }
+}
+
+/// Puts what a provider says of itself in force, where a SignIn names it. What cannot be used leaves the last good one.
+fn take_metadata(state: &ProxyState, issuer: &Arc<str>, document: &[u8]) {
+    if !state.snapshot().sign_ins().names(issuer) {
+        return;
+    }
+    let read = ProviderMetadata::parse(document, issuer);
+    match read.and_then(|metadata| metadata.for_sign_in().map(|_| metadata.clone())) {
+        Ok(metadata) => state.sign_ins.providers.put(issuer, Some(metadata)),
+        Err(error) => {
+            tracing::warn!(%issuer, %error, "nobody can sign in with this document of the provider; the last good one stays");
         }
     }
 }

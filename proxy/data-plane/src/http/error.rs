@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use policy::{ApiKeyRefusal, Denial};
 
@@ -11,7 +14,7 @@ use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::http::headers::REASON_HEADER;
-use crate::http::{LimitRefusal, LimitRefusalKind, TokenRefusal};
+use crate::http::{LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal};
 
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
 pub const APP_UNREACHABLE: &str = "app_unreachable";
@@ -53,6 +56,9 @@ pub enum RequestError {
     /// Its API key is not accepted.
     #[error("refused API key: {0}")]
     ApiKey(ApiKeyRefusal),
+    /// Nobody is signed in, or could be.
+    #[error("refused by a SignIn: {0}")]
+    SignIn(SignInRefusal),
     /// Policy refused it.
     #[error("refused by policy: {0}")]
     Denied(Denial),
@@ -188,12 +194,6 @@ pub enum RequestError {
     /// The service has as many requests under way as its DestinationRule allows.
     #[error("{0} has as many requests under way as its DestinationRule allows")]
     Overloaded(String),
-    /// The user's token cannot be exchanged for one of the mesh.
-    #[error("the user's token is not exchanged: {0}")]
-    TokenExchangeRefused(std::sync::Arc<str>),
-    /// Nobody exchanges the user's token for one of the mesh.
-    #[error("nobody exchanges the user's token: {0}")]
-    TokenExchangeUnavailable(std::sync::Arc<str>),
     /// The caller has made as many requests as it may, or has as many under way.
     #[error("refused by a limit: {0}")]
     Limited(Box<LimitRefusal>),
@@ -222,9 +222,8 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
-            Self::Token(_) | Self::ApiKey(_) | Self::TokenExchangeRefused(_) => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Token(_) | Self::ApiKey(_) => StatusCode::UNAUTHORIZED,
+            Self::SignIn(refusal) => refusal.status(),
             Self::Denied(_) | Self::Withdrawn | Self::UnknownDestination(_) => {
                 StatusCode::FORBIDDEN
             }
@@ -244,8 +243,7 @@ impl RequestError {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BackendInvalid { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
-            Self::TokenExchangeUnavailable(_)
-            | Self::NoIdentity(_)
+            Self::NoIdentity(_)
             | Self::Unresolved(_)
             | Self::NoEndpoint(_)
             | Self::NoCertificate
@@ -269,9 +267,8 @@ impl RequestError {
             Self::Gate(refusal) => refusal.reason,
             Self::Token(refusal) => refusal.as_str(),
             Self::ApiKey(refusal) => refusal.as_str(),
+            Self::SignIn(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
-            Self::TokenExchangeRefused(_) => "token_exchange_refused",
-            Self::TokenExchangeUnavailable(_) => "token_exchange_unavailable",
             Self::Withdrawn => "policy_changed",
             Self::BadStream(_) => "bad_mesh_stream",
             Self::UnknownStream => "unknown_mesh_stream",
@@ -348,16 +345,15 @@ impl RequestError {
         if let Self::Token(refusal) = self {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(refusal.challenge()));
         }
-        if let Self::TokenExchangeRefused(_) = self {
-            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
-        }
         if let Self::Limited(refusal) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
         }
         if let Self::ApiKey(_) = self {
             // RFC 9110 §11.6.1 wants a challenge; no scheme is registered for keys.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
+        }
+        if let Self::SignIn(refusal) = self {
+            set_sign_in(*refusal, headers);
         }
         if is_grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -383,7 +379,7 @@ impl RequestError {
 impl RequestError {
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Limited(_) => "application/problem+json",
+            Self::Limited(_) | Self::SignIn(_) => "application/problem+json",
             _ => "text/plain",
         }
     }
@@ -392,8 +388,20 @@ impl RequestError {
     fn text(&self) -> String {
         match self {
             Self::Limited(refusal) => refusal.problem(self.status().as_u16()),
+            Self::SignIn(refusal) => refusal.problem(),
             _ => format!("postern: {}\n", self.reason()),
         }
+    }
+}
+
+/// Another answer is right as soon as somebody has signed in.
+fn set_sign_in(refusal: SignInRefusal, headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(challenge) = refusal.challenge() {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(methods) = refusal.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
 }
 

@@ -139,6 +139,20 @@ metrics! {
          (outbound)",
         "An attempt has succeeded or failed.";
 
+    // People who sign in.
+    "postern_sign_in_total" sign_ins: IntCounterVec ["result"];
+        "Sign-ins at a gateway: started, and how they ended",
+        "Somebody is sent to the provider (started), or comes back: success, refused (by the provider), failed, \
+         unavailable (the provider or the store).";
+    "postern_session_refresh_total" session_refreshes: IntCounterVec ["result"];
+        "Sessions whose tokens were renewed at the provider, by result",
+        "The provider has answered (success, refused) or not (unavailable), or another request or replica had done it \
+         (shared).";
+    "postern_logout_total" logouts: IntCounterVec ["kind"];
+        "Sessions that ended before their time, by what ended them",
+        "Somebody signs out (user); the provider says so (back_channel), or says so without proof \
+         (back_channel_refused); a refresh is refused (refresh).";
+
     // What is done to requests.
     "postern_headers_dropped_total" headers_dropped: IntCounterVec ["direction"];
         "Header fields with an underscore in their name that were dropped (headersWithUnderscores: drop)",
@@ -192,9 +206,6 @@ metrics! {
     "postern_token_key_updates_total" token_keys: IntCounterVec ["result"];
         "Keys of token issuers fetched or read, by result",
         "An issuer's keys are fetched, or a file of keys becomes unreadable.";
-    "postern_token_exchange_total" token_exchange: IntCounterVec ["result"];
-        "Users' tokens exchanged for tokens of the mesh, by result",
-        "A request needs a token of the mesh: a new one, one that was got before (`cached`), or none (`refused`, `unavailable`).";
     "postern_app_metrics_total" app_metrics: IntCounterVec ["result"];
         "Times the app's own metrics were asked for, by result",
         "`/metrics` is scraped and `metrics.app` is set.";

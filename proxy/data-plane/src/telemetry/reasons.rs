@@ -55,6 +55,7 @@ const PATH: &str = "Correct the client: no strict reader takes the path. `pathNo
 const TOKEN: &str = "The log line of the refusing proxy has the words; see docs/tokens.md.";
 const API_KEY: &str =
     "The keys of the ApiKeyPolicies that are about the workload or listener; docs/api-keys.md.";
+const SIGN_IN: &str = "The log line of the gateway has the words; docs/sign-in.md.";
 const EXPLAIN: &str =
     "The log line names the rule, or the nearest miss; `postern-proxy explain` answers it offline.";
 const NOTHING: &str = "Nothing.";
@@ -394,18 +395,6 @@ pub const REASONS: &[Reason] = &[
         "The issuer's keys were never fetched, or are too old.",
         "The log: `token keys not taken`; `postern_token_key_updates_total`.",
     ),
-    caller(
-        "token_exchange_refused",
-        401,
-        "The user's token cannot be exchanged for one of the mesh: it has ended, is for another workload, or names no user.",
-        TOKEN,
-    ),
-    caller(
-        "token_exchange_unavailable",
-        503,
-        "Nobody exchanges users' tokens for tokens of the mesh: no agent, no authority, or one that does not let this workload.",
-        "The log line has the agent's words; is the workload among `tokenVouchers` of the authority's registry?",
-    ),
     caller("token_key_unknown", 401, "No usable key of the issuer has this `kid`.", TOKEN),
     caller("token_signature", 401, "The signature is wrong.", TOKEN),
     caller("token_claims", 401, "A claim is missing or of a wrong type.", TOKEN),
@@ -432,18 +421,6 @@ pub const REASONS: &[Reason] = &[
         TOKEN,
     ),
     caller("token_proof_repeated", 401, "The proof of possession was used before.", TOKEN),
-    caller(
-        "token_revoked",
-        401,
-        "A TokenRevocation lists the token, or its subject.",
-        "The TokenRevocations about the workload; docs/tokens.md.",
-    ),
-    caller(
-        "token_inactive",
-        401,
-        "The issuer says that the token is not active: expired, revoked, or never issued.",
-        "The client gets a new one; an answer of the issuer counts for `cache.negative` at most.",
-    ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
     caller(
@@ -453,6 +430,63 @@ pub const REASONS: &[Reason] = &[
         API_KEY,
     ),
     caller("api_key_expired", 401, "The key's `notAfter` has passed.", API_KEY),
+    // People who sign in.
+    caller(
+        "sign_in_required",
+        401,
+        "A SignIn is in force, nobody is signed in, and the request is no navigation of a browser.",
+        "The page that sent it is loaded anew, which signs in; a program shows a token.",
+    ),
+    caller(
+        "step_up_required",
+        401,
+        "Whoever is signed in was not authenticated in the way, or not as lately, as `stepUp` asks for the path.",
+        "The page is loaded anew, which asks the provider; `stepUp` of the SignIn.",
+    ),
+    caller(
+        "sign_in_unavailable",
+        503,
+        "The provider cannot be asked, or the SignIn's Secret is missing or unusable.",
+        "The log: what keeps the provider's document or keys from being fetched; the Secret.",
+    ),
+    caller(
+        "session_store_unavailable",
+        503,
+        "The store of sessions did not answer in time.",
+        "Is Redis up? `sessions.redis` of the configuration.",
+    ),
+    caller("sign_in_needs_tls", 403, "The SignIn is about a listener without TLS.", SIGN_IN),
+    caller("sign_in_method", 405, "A path of the sign-in was asked with another method.", SIGN_IN),
+    caller(
+        "sign_in_failed",
+        400,
+        "The sign-in was not completed: an old or repeated callback, cookies that do not come back, an answer of the \
+         provider that proves nothing.",
+        SIGN_IN,
+    ),
+    caller(
+        "sign_in_refused",
+        403,
+        "The provider says that this person may not sign in.",
+        "The provider's own log.",
+    ),
+    caller(
+        "session_too_large",
+        500,
+        "A session does not fit into `session.maxCookies` cookies.",
+        "Name fewer `session.claims`, or keep sessions in `store: redis`.",
+    ),
+    caller(
+        "logout_cross_origin",
+        403,
+        "A logout that does not come from a page of the host itself.",
+        "A form of the app's own pages that posts to `logoutPath`.",
+    ),
+    caller("logout_token_refused", 400, "A logout token of the provider was refused.", SIGN_IN),
+    request("sign_in_started", "Somebody was sent to the provider to sign in.", NOTHING),
+    request("signed_in", "Somebody came back from the provider and is signed in.", NOTHING),
+    request("signed_out", "Somebody has signed out.", NOTHING),
+    request("back_channel_logout", "The provider has ended sessions.", NOTHING),
     // Requests, beside what the caller is told.
     request("ok", "The app or the service answered.", NOTHING),
     request(

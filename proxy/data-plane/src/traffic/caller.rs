@@ -44,9 +44,12 @@ pub enum ClaimsOrigin {
 impl KnownClaims {
     /// Whether what was found out still counts under this snapshot.
     #[must_use]
-    pub fn is_accepted(&self, _: &Snapshot) -> bool {
+    pub fn is_accepted(&self, snapshot: &Snapshot) -> bool {
         match self.origin {
-            ClaimsOrigin::Session | ClaimsOrigin::Introspection => true,
+            ClaimsOrigin::Session => snapshot.sign_ins().policies().any(|policy| {
+                policy.name == self.policy && *policy.settings.issuer == *self.claims.issuer
+            }),
+            ClaimsOrigin::Introspection => true,
         }
     }
 }

@@ -253,6 +253,11 @@ impl RequestRecord {
         self.concurrency = concurrency;
     }
 
+    /// Fields that a phase adds to the answer, whoever gives it.
+    pub fn answer_also(&mut self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        self.answer_fields.extend(fields);
+    }
+
     /// Puts into the head of the answer what phases add to it, beside what is there, and what its listener says of it.
     pub fn complete_head(&mut self, headers: &mut HeaderMap) {
         if let Some((fields, tls)) = &self.listener_fields {

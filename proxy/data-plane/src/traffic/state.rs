@@ -37,7 +37,7 @@ use crate::traffic::provider_calls::ProviderCalls;
 use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
-use crate::traffic::token_exchange::exchanger::TokenExchanger;
+use crate::traffic::sign_in::shared::SignIns;
 use crate::traffic::token_keys::TokenKeys;
 
 /// The proxy's shared state.
@@ -58,8 +58,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
-    /// The tokens of the mesh that stand in the place of users' own.
-    pub token_exchange: TokenExchanger,
+    /// What the sign-ins of a gateway share.
+    pub(crate) sign_ins: SignIns,
     /// How providers on the web are asked, by control and workers alike.
     pub provider_calls: ProviderCalls,
     /// The limits of callers, and what they have used of them.
@@ -132,11 +132,6 @@ impl ProxyState {
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
-            token_exchange: TokenExchanger::new(
-                settings.agent_socket.clone(),
-                clock.clone(),
-                metrics.clone(),
-            ),
             clock,
             registry: Arc::new(Registry::new(workers)),
             mesh_connections: MeshConnectionTable::new(workers),
@@ -144,6 +139,7 @@ impl ProxyState {
             spans,
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
+            sign_ins: SignIns::default(),
             provider_calls: ProviderCalls::new(&settings),
             used_proofs: UsedProofs::default(),
             sessions: OnceLock::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use identity::jws::KeySet;
-use policy::{KeySource, TokenRules};
+use policy::{KeySource, SignInTable, TokenRules};
 use tokio::sync::Notify;
 
 use crate::traffic::jwt::keys::KeyBook;
@@ -36,9 +36,12 @@ impl TokenKeys {
         self.wake.store(Arc::new(wake));
     }
 
-    /// Drops the keys that no rule needs any more.
-    pub fn keep_only(&self, rules: &TokenRules) {
-        let needed = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
+    /// Drops the keys that neither a rule nor a SignIn needs any more.
+    pub fn keep_only(&self, rules: &TokenRules, sign_ins: &SignInTable) {
+        let needed = |source: &KeySource| match source {
+            KeySource::Discovery(issuer) if sign_ins.names(issuer) => true,
+            source => rules.rules().iter().any(|rule| rule.jwt.keys == *source),
+        };
         if self.keys.load().sources().any(|source| !needed(source)) {
             self.keys.rcu(|book| book.only(needed));
         }

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::control::installer::ResourceInstaller;
 use crate::control::jwks::*;
 use crate::traffic::jwt::keys::KeyBook;
+use crate::traffic::provider_calls::ProviderCalls;
 
 /// A set of one key, of this `kid`.
 fn keys(id: &str) -> String {

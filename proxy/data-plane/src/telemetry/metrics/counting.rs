@@ -220,9 +220,19 @@ impl Metrics {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
-    /// A request needed a token of the mesh.
-    pub(crate) fn token_exchange(&self, result: &'static str) {
-        self.token_exchange.with_label_values(&[result]).inc();
+    /// Counts a sign-in that has begun, or how one ended.
+    pub fn sign_in(&self, result: &'static str) {
+        self.sign_ins.with_label_values(&[result]).inc();
+    }
+
+    /// Counts how the renewal of a session's tokens ended.
+    pub fn session_refresh(&self, result: &'static str) {
+        self.session_refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a session that ended before its time, by what ended it.
+    pub fn logout(&self, kind: &'static str) {
+        self.logouts.with_label_values(&[kind]).inc();
     }
 
     /// The app's own metrics were asked for: `success`, or why they are missing.

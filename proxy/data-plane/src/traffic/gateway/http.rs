@@ -27,7 +27,7 @@ use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::token_exchange::{self, NextHop};
+use crate::traffic::sign_in;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -167,9 +167,19 @@ impl ExchangePhases for GatewayPhases {
         host.as_str()
     }
 
-    /// The listener is known first: it says whose word counts.
-    fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
-        ready(self.begin(exchange).map_err(Into::into))
+    /// The listener is known first: it says whose word counts, and who must sign in.
+    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Phase<()> {
+        let client = self.begin(exchange)?;
+        if self.is_sign_in_needed(exchange) {
+            // Boxed, because it is large, and most gateways have none.
+            return Box::pin(self.authenticate_signed_in(exchange, client)).await;
+        }
+        self.judge.authenticate(exchange, client)?;
+        // It may have been judged by a newer snapshot.
+        match self.is_sign_in_needed(exchange) {
+            true => Err(RequestError::Withdrawn.into()),
+            false => Ok(()),
+        }
     }
 
     async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<EdgeTarget> {
@@ -178,6 +188,7 @@ impl ExchangePhases for GatewayPhases {
         let not_found = || RequestError::RouteNotFound(exchange.admitted.host().to_string());
         let chosen = forward::choose(exchange, |request| own.choose(request));
         let rule = chosen.ok_or_else(not_found)?;
+        sign_in::confirm_route(exchange, own, &rule)?;
         let cors = self.forwarder.taken_by(exchange, &rule)?;
         Ok(EdgeTarget { listener, rule, cors: Mutex::new(cors), routed: OnceLock::new() })
     }
@@ -216,8 +227,6 @@ impl ExchangePhases for GatewayPhases {
         }
         limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller).await?;
         let routed = self.lead(exchange, target).await?;
-        let next = NextHop::Service(&routed.upstream);
-        token_exchange::into_the_mesh(&self.gateway.worker.state, exchange, next).await?;
         // It is asked for once.
         let _ = target.routed.set(routed);
         Ok(())
@@ -269,14 +278,34 @@ impl GatewayPhases {
         Ok(routed)
     }
 
-    fn begin(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
+    /// Whether anybody must sign in at this gateway.
+    fn is_sign_in_needed(&self, exchange: &Exchange<'_>) -> bool {
+        exchange.snapshot.as_ref().is_some_and(|snapshot| !snapshot.sign_ins().is_empty())
+    }
+
+    /// Who is signed in comes first: what they came by is judged as any token is.
+    async fn authenticate_signed_in(
+        &self,
+        exchange: &mut Exchange<'_>,
+        client: Option<IpAddr>,
+    ) -> Phase<()> {
+        let not_found = || RequestError::RouteNotFound(exchange.admitted.host().to_string());
+        let listener = exchange.listener.clone().ok_or_else(not_found)?;
+        let state = &self.gateway.worker.state;
+        let admission = sign_in::admit(state, exchange, &listener, self.is_tls()).await?;
+        self.judge.authenticate(exchange, client)?;
+        Ok(sign_in::confirm(&admission, exchange)?)
+    }
+
+    /// The listener of a request; and the client's address, where it is not the peer's.
+    fn begin(&self, exchange: &mut Exchange<'_>) -> Result<Option<IpAddr>, RequestError> {
         let listener = self.listener_of(exchange.admitted.host().name())?;
         exchange.record.answer_with(&listener.answer_fields, self.is_tls());
         let client = self.client(&listener, &exchange.parts.headers);
         self.speak_for_client(&mut exchange.parts.headers, client);
         exchange.listener = Some(Arc::clone(&listener.listener));
         let peer = self.gateway.connection.source.ip();
-        self.judge.authenticate(exchange, (client != peer).then_some(client))
+        Ok((client != peer).then_some(client))
     }
 
     /// The fields that tell those behind who the client is and how it came: ours alone.

@@ -1,0 +1,103 @@
+//! HTTP for the shop's programs: serve a handler, make an answer, fetch from another service.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+
+/// Every answer of the shop is small and whole.
+pub type Answer = Response<Full<Bytes>>;
+
+/// The largest request or answer body the shop reads, in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Serves HTTP/1.1 and plaintext HTTP/2 on `listener` until the program ends; upgrades are possible.
+pub async fn serve<H, F>(listener: TcpListener, handler: H) -> std::io::Result<()>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let handler = handler.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = handler(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            // A caller that goes away in the middle is no news to a shop.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// An answer of plain text.
+#[must_use]
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    answer(status, "text/plain; charset=utf-8", body.into())
+}
+
+/// An answer of JSON.
+#[must_use]
+pub fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
+    answer(status, "application/json", Bytes::from(format!("{body}\n")))
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    answer
+}
+
+/// The whole body of a request, or an error when it is larger than 1 MiB or breaks off.
+pub async fn read_body(request: Request<Incoming>) -> anyhow::Result<Bytes> {
+    collect(request.into_body()).await
+}
+
+async fn collect(body: Incoming) -> anyhow::Result<Bytes> {
+    let whole = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("reading a body: {error}"))?;
+    Ok(whole.to_bytes())
+}
+
+/// A client for other services, with keep-alive connections.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+}
+
+impl Fetcher {
+    /// Sends one request without a body and reads the whole answer.
+    pub async fn fetch(
+        &self,
+        method: http::Method,
+        url: &str,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let request = Request::builder().method(method).uri(url).body(Full::default())?;
+        let (head, body) = self.client.request(request).await?.into_parts();
+        Ok((head.status, collect(body).await?))
+    }
+}

@@ -1,0 +1,278 @@
+//! People sign in at a gateway (SignIn, OpenID Connect): a browser without a session is sent to the provider, comes back with
+//! a code, and gets a session of ours in sealed cookies. What its claims say, policy sees as those of a token.
+//!
+//! [`admit`] handles one request before its tokens are judged; [`confirm`] looks at what has become of it afterwards, and
+//! [`confirm_route`] when its route is known. What is decided is in files of its own: who asks (`asked_by`), what a path
+//! demands (`step_up`), which session it is (`session`). The provider is asked in `provider` alone.
+
+mod answer;
+mod asked_by;
+mod back_channel;
+mod begin;
+mod callback;
+mod cookies;
+mod desk;
+mod form;
+mod logout;
+mod provider;
+mod providers;
+mod recent;
+mod refresh;
+mod session;
+pub(crate) mod shared;
+mod step_up;
+
+use std::sync::Arc;
+
+use browser_session::{RequestCookies, Session};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use policy::route::{RouteId, RouteRule};
+use policy::{GatewayListener, SignInEndpoint, SignInPolicy, SignInTable, TokenClaims, TokenRules};
+use serde_json::Value;
+
+use crate::http::SignInRefusal;
+use crate::http::error::RequestError;
+use crate::http::gate;
+use crate::traffic::caller::{ClaimsOrigin, KnownClaims};
+use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
+use crate::traffic::forward;
+use crate::traffic::jwt::{self, claim_headers};
+use crate::traffic::state::ProxyState;
+use asked_by::AskedBy;
+use desk::Desk;
+use session::FoundSession;
+use shared::Refreshed;
+use step_up::Demand;
+
+/// Why a request may go on to be judged, and by which SignIns.
+pub(crate) struct Admission {
+    table: Arc<SignInTable>,
+    /// It comes with a token in place of a session: it counts only when that has been verified.
+    by_token: bool,
+}
+
+/// Finds out whether a request may go on under the SignIns of its listener: with a session, with a token that is judged next,
+/// or because none is about it. Any other is answered.
+///
+/// The order: what clients cannot say is taken out; the sign-in's own paths, which need no session; which SignIn it is; what
+/// needs none of it; the session.
+pub(crate) async fn admit(
+    state: &Arc<ProxyState>,
+    exchange: &mut Exchange<'_>,
+    listener: &Arc<GatewayListener>,
+    is_tls: bool,
+) -> Phase<Admission> {
+    // Steps below wait.
+    let snapshot = exchange.snapshot.take().unwrap_or_else(|| state.snapshot());
+    let (table, tokens) = (snapshot.sign_ins().clone(), snapshot.tokens().clone());
+    drop(snapshot);
+    for name in table.made_headers() {
+        exchange.parts.headers.remove(name);
+    }
+    let (host, path) = (exchange.admitted.host(), exchange.path);
+    if let Some((policy, endpoint)) = table.find_endpoint(&listener.place(), host, path) {
+        return Err(answer_endpoint(state, exchange, policy, endpoint, is_tls).await);
+    }
+    let admission = |by_token| Admission { table: table.clone(), by_token };
+    let route = route_of(&table, exchange, listener);
+    let Some(policy) = table.find(&listener.place(), route.as_deref(), host, path) else {
+        cookies::take_out(&mut exchange.parts.headers);
+        return Ok(admission(false));
+    };
+    let asked_by = AskedBy::of(exchange.parts);
+    let by_token = carries_token(exchange, &tokens);
+    if !by_token && asked_by != AskedBy::Preflight {
+        refuse_clear(is_tls)?;
+        drop_unverified(&mut exchange.parts.headers);
+        admit_session(state, exchange, policy, asked_by).await?;
+    }
+    cookies::take_out(&mut exchange.parts.headers);
+    Ok(admission(by_token))
+}
+
+/// Looks at a request once more, when its tokens have been judged: the SignIns are still the same, and what it came by has
+/// made it somebody (CVE-2022-29226).
+pub(crate) fn confirm(admission: &Admission, exchange: &Exchange<'_>) -> Result<(), RequestError> {
+    let (snapshot, table) = (exchange.snapshot.as_ref(), &admission.table);
+    let in_force = snapshot.map(|snapshot| snapshot.sign_ins());
+    if !in_force.is_some_and(|now| Arc::ptr_eq(now, table) || now == table) {
+        return Err(RequestError::Withdrawn);
+    }
+    if let Some(snapshot) = snapshot {
+        // The gate has let its names in by rules that may be gone: a step before has waited.
+        gate::refuse_other_spellings(&exchange.parts.headers, snapshot.header_names())
+            .map_err(RequestError::Gate)?;
+    }
+    if admission.by_token && exchange.caller.claims().is_none() {
+        return Err(RequestError::SignIn(SignInRefusal::Required));
+    }
+    Ok(())
+}
+
+/// Looks at a request once more, when its route is known: what has been taken out of it and put into it since may lead it
+/// elsewhere, where another SignIn holds.
+pub(crate) fn confirm_route(
+    exchange: &Exchange<'_>,
+    listener: &GatewayListener,
+    rule: &RouteRule,
+) -> Result<(), RequestError> {
+    let Some(snapshot) = &exchange.snapshot else { return Ok(()) };
+    let table = snapshot.sign_ins();
+    if table.is_empty() || AskedBy::of(exchange.parts) == AskedBy::Preflight {
+        return Ok(());
+    }
+    let (host, path) = (exchange.admitted.host(), exchange.path);
+    let found = table.find(&listener.place(), Some(&rule.route), host, path);
+    let Some(policy) = found else { return Ok(()) };
+    let is_of =
+        |known: &KnownClaims| known.origin != ClaimsOrigin::Session || known.policy == policy.name;
+    let token = &exchange.caller.token;
+    match token.claims().is_some() && token.known().is_none_or(is_of) {
+        true => Ok(()),
+        false => Err(RequestError::SignIn(SignInRefusal::Required)),
+    }
+}
+
+/// The path itself is the sign-in's: no app sees the request.
+async fn answer_endpoint(
+    state: &Arc<ProxyState>,
+    exchange: &mut Exchange<'_>,
+    policy: &Arc<SignInPolicy>,
+    endpoint: SignInEndpoint,
+    is_tls: bool,
+) -> PhaseEnd {
+    if let Err(end) = refuse_clear(is_tls) {
+        return end;
+    }
+    let Exchange { parts, body, admitted, path, .. } = exchange;
+    let asked_by = AskedBy::of(parts);
+    if endpoint == SignInEndpoint::BackChannelLogout {
+        return back_channel::answer(state, policy, parts, body).await;
+    }
+    let method = parts.method.clone();
+    let desk = match Desk::of(state, policy, admitted.host(), path, method, asked_by) {
+        Ok(desk) => desk,
+        Err(refusal) => return answer::page(refusal, None, Vec::new()),
+    };
+    let cookies = cookies::of(&parts.headers);
+    match endpoint {
+        SignInEndpoint::Callback => callback::answer(&desk, &cookies).await,
+        _ => logout::answer(&desk, &parts.headers, &cookies).await,
+    }
+}
+
+/// The route that would take the request; asked for only where a SignIn is about one.
+fn route_of(
+    table: &SignInTable,
+    exchange: &Exchange<'_>,
+    listener: &GatewayListener,
+) -> Option<Arc<RouteId>> {
+    let chosen = || forward::choose(exchange, |request| listener.choose(request));
+    table.asks_for_routes().then(chosen).flatten().map(|rule| rule.route.clone())
+}
+
+/// Cookies that are sent in the clear are anybody's.
+fn refuse_clear(is_tls: bool) -> Phase<()> {
+    let refusal = || RequestError::SignIn(SignInRefusal::Clear).into();
+    if is_tls { Ok(()) } else { Err(refusal()) }
+}
+
+/// Whether a token speaks for the request: one that somebody was asked about, or one that is verified next, or refused.
+fn carries_token(exchange: &Exchange<'_>, rules: &TokenRules) -> bool {
+    let headers = &exchange.parts.headers;
+    exchange.known.is_some() || jwt::is_carried(rules, headers, exchange.path.query())
+}
+
+/// A bearer token that no rule takes is nobody's, and no app may take it for somebody's (CVE-2022-29226).
+fn drop_unverified(headers: &mut HeaderMap) {
+    let is_token = |value: &HeaderValue| {
+        let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"dpop")
+    };
+    if headers.get_all(AUTHORIZATION).iter().any(is_token) {
+        headers.remove(AUTHORIZATION);
+    }
+}
+
+/// Lets a request in by its session, or answers it.
+async fn admit_session(
+    state: &Arc<ProxyState>,
+    exchange: &mut Exchange<'_>,
+    policy: &Arc<SignInPolicy>,
+    asked_by: AskedBy,
+) -> Phase<()> {
+    let method = exchange.parts.method.clone();
+    let (host, path) = (exchange.admitted.host(), exchange.path);
+    let desk = Desk::of(state, policy, host, path, method, asked_by);
+    let desk = desk.map_err(|refusal| desk::refusal(asked_by, refusal, None, Vec::new()))?;
+    let cookies = cookies::of(&exchange.parts.headers);
+    let (session, set) = signed_in(&desk, &cookies).await?;
+    exchange.record.answer_also(set.into_iter().map(answer::set_cookie));
+    exchange.known = Some(known(policy, &session));
+    Ok(())
+}
+
+/// The session of a request as it goes on, and what its answer sets: renewed where it is time, and good enough for the path.
+async fn signed_in(
+    desk: &Desk<'_>,
+    cookies: &RequestCookies<'_>,
+) -> Phase<(Box<Session>, Vec<HeaderValue>)> {
+    let demand = Demand::of(&desk.policy.settings, desk.path);
+    let found = session::find(desk, cookies).await;
+    let (mut session, mut is_new) = match found.map_err(|why| desk.refuse(why, Vec::new()))? {
+        FoundSession::Lasts(session, is_new) => (session, is_new),
+        FoundSession::None => return Err(desk.sign_in(cookies, &demand, false)),
+        FoundSession::Over(why) => {
+            tracing::info!(sign_in = &*desk.policy.name, why, "a session cannot be used");
+            return Err(desk.sign_in(cookies, &demand, true));
+        }
+    };
+    if session.is_due_for_refresh(desk.now) {
+        match refresh::refreshed(desk.state, desk.policy, desk.host.name(), &session).await {
+            Refreshed::Renewed(renewed) => (session, is_new) = (Box::new((*renewed).clone()), true),
+            Refreshed::Refused => return Err(desk.sign_in(cookies, &demand, true)),
+            Refreshed::Unavailable => {}
+        }
+    }
+    let user = &session.user;
+    if !demand.is_met_by(user.acr.as_deref(), user.auth_time, desk.now) {
+        return Err(desk.step_up(cookies, &demand));
+    }
+    let mut set = Vec::new();
+    if is_new {
+        // What cannot be kept anew goes on as it was.
+        set = desk.keep(&mut session, cookies).await.unwrap_or_default();
+    }
+    if desk.jar.is_completed(cookies) {
+        set.extend(desk.jar.set_completed(false));
+    }
+    Ok((session, set))
+}
+
+/// What policy, the app and later phases see of a session.
+fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
+    let (settings, user) = (&policy.settings, &session.user);
+    let mut claims = user.claims.clone();
+    let mut add = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
+    add("iss", user.issuer.as_str().into());
+    add("sub", user.subject.as_str().into());
+    add("aud", (*settings.client_id).into());
+    user.acr.as_deref().into_iter().for_each(|acr| add("acr", acr.into()));
+    user.auth_time.into_iter().for_each(|at| add("auth_time", at.into()));
+    let mut made: Vec<(HeaderName, HeaderValue)> =
+        claim_headers::made(&settings.claim_headers, &claims).collect();
+    let forwarded = user.id_token.as_ref().filter(|_| settings.forward.id_token);
+    if let Some(token) = forwarded
+        && let Ok(value) = HeaderValue::try_from(["Bearer ", token].concat())
+    {
+        made.push((AUTHORIZATION, value));
+    }
+    let claims = TokenClaims {
+        issuer: user.issuer.clone(),
+        subject: Some(user.subject.clone()),
+        audiences: vec![settings.client_id.to_string()],
+        claims,
+    };
+    let (policy, claims) = (policy.name.clone(), Arc::new(claims));
+    KnownClaims { origin: ClaimsOrigin::Session, policy, claims, made }
+}
