@@ -13,6 +13,7 @@ mod federation;
 mod hsm;
 mod jwt_svids;
 mod kubernetes;
+mod openid_issuer;
 mod roots_and_revocation;
 mod roots_in_cluster;
 mod s30_csr;

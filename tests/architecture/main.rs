@@ -74,7 +74,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["back-off", "identity", "process-metrics", "issuance-messages", "program"]),
     (
         "authority",
-        &["back-off", "identity", "process-metrics", "issuance-messages", "program", "web-fetch"],
+        &[
+            "back-off",
+            "identity",
+            "issuance-messages",
+            "oauth",
+            "process-metrics",
+            "program",
+            "web-fetch",
+        ],
     ),
     (
         "cert-agent",

@@ -1,22 +1,12 @@
 //! The profile https_web, both sides: whom we believe when we ask, and what our endpoint answers.
 
 use super::*;
+use crate::support::web_certificate::web_certificate;
 
 /// A web server with a certificate of its own CA, which answers each request with the next text.
 struct Web {
     address: SocketAddr,
     ca_pem: String,
-}
-
-fn web_certificate(names: &[&str]) -> (rcgen::Certificate, KeyPair, String) {
-    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&ca_key).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    (leaf, key, ca.pem())
 }
 
 impl Web {

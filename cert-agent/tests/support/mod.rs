@@ -4,6 +4,7 @@
 pub(crate) mod fake;
 pub(crate) mod holder;
 pub(crate) mod kube_api;
+pub(crate) mod web_certificate;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -68,7 +68,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     jwt_lifetime: Duration,
     /// Sign JWT-SVIDs and internal tokens as this issuer (`iss`), for verifiers that know OpenID Connect and not SPIFFE.
-    #[arg(long, value_name = "URL", value_parser = jwt_issuer)]
+    /// The bundle endpoint then serves its discovery document, its keys and a token endpoint below this URL.
+    #[arg(long, value_name = "URL", requires = "bundle_endpoint", value_parser = jwt_issuer)]
     jwt_issuer: Option<IssuerUrl>,
     /// A YAML file that says which other trust domains are believed, and where their bundles come
     /// from. It is followed.

@@ -1,5 +1,5 @@
 //! Our bundle endpoint (SPIFFE Federation §5): answers GET with the newest bundle document, to
-//! anybody, without asking who it is (§5.2.1.3, §5.2.2.3).
+//! anybody, without asking who it is (§5.2.1.3, §5.2.2.3). Under `--jwt-issuer` also what [`super::openid`] has.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,9 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::client_certificates::AnyClientCertificate;
 use super::issue::Authority;
+use super::openid::{self, OpenIdPage};
 use super::server_certificate;
 use crate::store::files;
 use crate::store::live_value::LiveValue;
@@ -80,7 +82,8 @@ impl BundleEndpoint {
                 (Arc::clone(&files.held) as Arc<dyn ResolvesServerCert>, Some(files))
             }
         };
-        Ok(Self { tls: Arc::new(tls(resolver)?), files, authority })
+        let asks_clients = authority.exchange.issuer().url().is_some();
+        Ok(Self { tls: Arc::new(tls(resolver, asks_clients)?), files, authority })
     }
 
     /// Serves until `stop`.
@@ -117,12 +120,15 @@ impl BundleEndpoint {
 }
 
 /// TLS 1.2 and 1.3 with the suites of Mozilla's "intermediate" (§5): rustls has no others.
-fn tls(resolver: Arc<dyn ResolvesServerCert>) -> anyhow::Result<ServerConfig> {
+fn tls(resolver: Arc<dyn ResolvesServerCert>, asks_clients: bool) -> anyhow::Result<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = match asks_clients {
+        true => config.with_client_cert_verifier(Arc::new(AnyClientCertificate::default())),
+        false => config.with_no_client_auth(),
+    }
+    .with_cert_resolver(resolver);
     config.alpn_protocols = vec![identity::tls::ALPN_HTTP11.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -135,9 +141,10 @@ async fn one(
     authority: Arc<Authority>,
 ) -> anyhow::Result<()> {
     let stream = acceptor.accept(stream).await.context("handshake")?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&authority, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+        let (authority, chain) = (Arc::clone(&authority), chain.clone());
+        async move { Ok::<_, Infallible>(answer(authority, chain, request).await) }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -149,15 +156,34 @@ async fn one(
     Ok(())
 }
 
-fn answer(authority: &Authority, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    if !PATHS.contains(&path) {
-        return text(StatusCode::NOT_FOUND, "the bundle is at /bundle.json\n");
+async fn answer(
+    authority: Arc<Authority>,
+    chain: Vec<CertificateDer<'static>>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method(), request.uri().path());
+    let page = OpenIdPage::at(authority.exchange.issuer().url(), path);
+    match (page, method) {
+        (Some(OpenIdPage::Token), &Method::POST) => {
+            openid::token_endpoint::answer(authority, chain, request).await
+        }
+        (Some(OpenIdPage::Token), _) => wrong_method("POST"),
+        (None, _) if !PATHS.contains(&path) => {
+            text(StatusCode::NOT_FOUND, "the bundle is at /bundle.json\n")
+        }
+        (Some(page), &Method::GET) => openid::document(&authority, page),
+        (None, &Method::GET) => bundle(&authority),
+        _ => wrong_method("GET"),
     }
-    if method != Method::GET {
-        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return refused;
-    }
+}
+
+fn wrong_method(right: &'static str) -> Response<Full<Bytes>> {
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "the header `allow` says how\n");
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(right));
+    refused
+}
+
+fn bundle(authority: &Authority) -> Response<Full<Bytes>> {
     match authority.publisher.now().own.to_json() {
         Ok(document) => {
             let mut answer = Response::new(Full::new(Bytes::from(document)));

@@ -100,7 +100,7 @@ pub(super) fn status(refusal: &ExchangeRefusal) -> Status {
         | Refusal::NoVoucher(_)
         | Refusal::NotForHolder(_)
         | Refusal::TooManyActors => Status::permission_denied(message),
-        Refusal::Holder(_) | Refusal::SubjectToken(_) | Refusal::Issuer => {
+        Refusal::Holder(_) | Refusal::Client(_) | Refusal::SubjectToken(_) | Refusal::Issuer => {
             Status::unauthenticated(message)
         }
         Refusal::IdentityRate => Status::resource_exhausted(message),

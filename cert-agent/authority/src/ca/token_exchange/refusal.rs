@@ -13,6 +13,9 @@ pub enum ExchangeRefusal {
     /// Nobody is proven.
     #[error(transparent)]
     Holder(#[from] HolderError),
+    /// It calls itself otherwise than its certificate does.
+    #[error("the client_id is not the certificate's `{0}`")]
+    Client(SpiffeId),
     /// For nobody whom we sign internal tokens for.
     #[error("the audience {0}; give the SPIFFE id of a workload of {1}, or spiffe://{1}")]
     Audience(&'static str, String),
