@@ -7,6 +7,7 @@ mod api_key_policy;
 mod client_traffic_policy;
 mod fault_injection;
 mod rate_limit_policy;
+mod sign_in;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub use api_key_policy::ApiKeyPolicy;
 pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
 pub use rate_limit_policy::RateLimitPolicy;
+pub use sign_in::SignIn;
 
 /// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
 /// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
@@ -131,6 +133,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         RateLimitPolicy::crd(),
         ClientTrafficPolicy::crd(),
         ApiKeyPolicy::crd(),
+        SignIn::crd(),
     ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];

@@ -203,6 +203,7 @@ fn the_kinds_of_targets_are_those_that_are_read() {
         ("ApiKeyPolicy", &["Gateway", "ListenerSet"][..]),
         ("ClientTrafficPolicy", &["Gateway", "ListenerSet"]),
         ("FaultInjection", &["Service"]),
+        ("SignIn", &["Gateway", "ListenerSet", "HTTPRoute"]),
         ("RateLimitPolicy", &["Service", "Gateway", "HTTPRoute", "GRPCRoute"]),
     ] {
         let kinds = "/properties/spec/properties/targetRefs/items/properties/kind/enum";
@@ -322,6 +323,30 @@ fn an_api_key_policy_is_read_with_every_field_of_its_schema() {
         list.dedup();
     }
     assert_eq!(known, used);
+}
+
+#[test]
+fn a_sign_in_is_read_with_every_field_of_its_schema() {
+    let target =
+        json!({"group": TARGET, "kind": "Gateway", "name": "edge", "sectionName": "https"});
+    let full = json!({
+        "targetRefs": [target],
+        "hosts": ["shop.example"], "paths": ["/account/*"],
+        "issuer": "https://id.example", "clientId": "shop",
+        "clientSecretRef": {"name": "shop-oidc"}, "clientAuth": "private_key_jwt",
+        "scopes": ["openid", "email"],
+        "redirectPath": "/callback", "logoutPath": "/logout", "backChannelLogoutPath": "/back",
+        "postLogoutRedirectUris": ["https://shop.example/bye"],
+        "session": {
+            "ttl": "8h", "idle": "1h", "store": "redis", "claims": ["sub"], "maxCookies": 2,
+            "keysSecretRef": {"name": "shop-session"}, "cookieSuffix": "staff",
+        },
+        "forward": {"idToken": true, "internalJwt": false},
+        "claimHeaders": [{"header": "x-user", "claim": "sub"}],
+        "stepUp": [{"paths": ["/transfer/*"], "acrValues": ["urn:mfa"], "maxAge": "5m"}],
+        "failure": "deny",
+    });
+    check_every_field("SignIn", &full);
 }
 
 /// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing. Those of the

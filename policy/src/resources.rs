@@ -148,9 +148,21 @@ impl Resources {
             && self.token_policies == other.token_policies
             && self.token_exchanges == other.token_exchanges
             && self.api_key_policies == other.api_key_policies
-            && self.sign_ins == other.sign_ins
-            && (self.sign_ins.is_empty() || self.secrets == other.secrets)
+            && self.signs_in_as(other)
             && (!self.targets_services() || self.service_entries == other.service_entries)
+    }
+
+    /// SignIns, what they refer to, and where the routes that they are about are attached.
+    fn signs_in_as(&self, other: &Self) -> bool {
+        let mut routes = self.sign_ins.iter().map(|sign_in| sign_in.is_about_routes());
+        self.sign_ins == other.sign_ins
+            && (self.sign_ins.is_empty() || self.credentials().eq(other.credentials()))
+            && (!routes.any(|is| is) || self.routes == other.routes)
+    }
+
+    /// The Secrets that policies about sign-in and tokens can refer to.
+    fn credentials(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter().filter(|secret| !secret.values.is_empty())
     }
 
     fn targets_services(&self) -> bool {

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
+use policy::core_group::Secret as SecretOfPolicies;
 use policy::{Locality, Protocol};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -31,6 +32,10 @@ pub const MEMBER_LABEL: (&str, &str) = ("postern.dev/inject", "enabled");
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 /// The type of the Secrets that hold a certificate and its key.
 pub const TLS_SECRET: &str = "kubernetes.io/tls";
+/// The type of the Secrets that hold anything else.
+pub const OPAQUE_SECRET: &str = "Opaque";
+/// The longest value that is kept of these, in bytes: a private key of RSA has 3 KiB.
+const MOST_CREDENTIAL: usize = 16 << 10;
 /// Where a ConfigMap has the certificates of authorities (Gateway API, `caCertificateRefs`).
 const AUTHORITIES_KEY: &str = "ca.crt";
 /// The container that takes a pod's traffic.
@@ -182,6 +187,31 @@ pub fn secret(object: core::Secret) -> Option<Arc<ResourceDocument>> {
         "metadata": {"name": name, "namespace": namespace},
         "data": data,
     }))))
+}
+
+/// Of a Secret of type `Opaque`, as a proxy is told it: what policies about sign-in and tokens can refer to, and nothing else.
+/// `None` where there is nothing of it, as in nearly all.
+#[must_use]
+pub fn credentials(object: core::Secret) -> Option<Arc<ResourceDocument>> {
+    if object.type_.as_deref() != Some(OPAQUE_SECRET) {
+        return None;
+    }
+    let kept = |(key, value): (String, ByteString)| {
+        let value = Zeroizing::new(value.0);
+        let is_kept = SecretOfPolicies::VALUES.contains(&key.as_str());
+        (is_kept && value.len() <= MOST_CREDENTIAL).then(|| (key, BASE64.encode(&*value)))
+    };
+    let data: BTreeMap<String, String> =
+        object.data.unwrap_or_default().into_iter().filter_map(kept).collect();
+    let name = object.metadata.name.unwrap_or_default();
+    let namespace = object.metadata.namespace.unwrap_or_default();
+    (!data.is_empty()).then(|| {
+        Arc::new(ResourceDocument::of_policy(&json!({
+            "apiVersion": "v1", "kind": "Secret", "type": OPAQUE_SECRET,
+            "metadata": {"name": name, "namespace": namespace},
+            "data": data,
+        })))
+    })
 }
 
 /// Of a ConfigMap with certificates of authorities, as a proxy is told it: these, and nothing else.

@@ -110,8 +110,12 @@ impl Shared {
     /// The kind that is not known yet, if any. Until all are, no proxy is told anything: half a set of policies could open what
     /// the whole one closes.
     pub fn unknown_kind(&self) -> Option<ObjectKind> {
-        // Bundles are written, not told.
-        self.unknown(|kind| kind != ObjectKind::Bundle && !kind.is_of_gateways())
+        // Bundles are written, not told. What a policy refers to belongs to it: without it, it refuses.
+        self.unknown(|kind| match kind {
+            ObjectKind::Bundle => false,
+            ObjectKind::Credentials => true,
+            kind => !kind.is_of_gateways(),
+        })
     }
 
     /// The kind that is not known yet of those that gateways are told, if any.

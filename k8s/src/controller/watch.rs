@@ -83,18 +83,23 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
     }
 }
 
-/// Watches what only gateways need: certificates, and what runs them. Of Secrets those of the one type that holds
-/// certificates are asked for.
+/// Watches what comes with gateways: certificates, what people sign in with, and what runs gateways. Of Secrets two types
+/// are asked for, and of those that are not certificates only the few values are kept that some policy can refer to.
 fn follow_gateways(
     client: &Client,
     task: impl Fn(ObjectKind) -> KindWatch,
-) -> [tokio::task::JoinHandle<()>; 3] {
+) -> [tokio::task::JoinHandle<()>; 4] {
     let all = watcher::Config::default;
     [
         tokio::spawn(task(ObjectKind::Secret).follow(
             Api::<core::Secret>::all(client.clone()),
             all().fields(&format!("type={}", convert::TLS_SECRET)),
             |name, object| Event::Secret(name, object.and_then(convert::secret)),
+        )),
+        tokio::spawn(task(ObjectKind::Credentials).follow(
+            Api::<core::Secret>::all(client.clone()),
+            all().fields(&format!("type={}", convert::OPAQUE_SECRET)),
+            |name, object| Event::Credentials(name, object.and_then(convert::credentials)),
         )),
         tokio::spawn(task(ObjectKind::Authorities).follow(
             Api::<core::ConfigMap>::all(client.clone()),

@@ -12,7 +12,7 @@ use crate::Diagnostic;
 use crate::client_credential::{ClientAuthMethod, SecretProblem};
 use crate::gateway::ObjectName;
 use crate::pattern::{HostPattern, PathPattern};
-use crate::sign_in::{SignInForward, SignInSecrets, SignInSettings};
+use crate::sign_in::{SignInForward, SignInSecrets, SignInSettings, SignInTarget};
 use crate::token::ClaimHeader;
 use crate::yaml::{DiagnosticCode, SourcePosition, YamlMapping, YamlReader, YamlValue};
 
@@ -57,6 +57,11 @@ impl SignIn {
     /// The Secret that holds the keys of its cookies (`session.keysSecretRef`).
     pub fn keys_secret(&self) -> &ObjectName {
         &self.keys_secret
+    }
+
+    /// Whether it is about HTTPRoutes, too.
+    pub(super) fn is_about_routes(&self) -> bool {
+        self.settings.targets.iter().any(|target| matches!(target, SignInTarget::Route(_)))
     }
 
     /// What is wrong with the Secrets that it names, as far as anything is.

@@ -118,3 +118,28 @@ fn a_policy_keeps_what_its_writer_wrote_and_nothing_else() {
     let reported = ReportedCondition { accepted: false, message: "m".into(), generation: 2 };
     assert_eq!(read.reported, Some(reported));
 }
+
+#[test]
+fn of_other_secrets_only_what_policies_refer_to_is_kept() {
+    let read = |kind: &str, data: Value| {
+        let object = json!({
+            "type": kind, "metadata": {"name": "s", "namespace": "shop"}, "data": data,
+        });
+        let document = credentials(serde_json::from_value(object).unwrap())?;
+        let value: Value = serde_json::from_slice(&document.bytes).unwrap();
+        Some(value["data"].clone())
+    };
+    let kept = json!({"client-secret": "YQ==", "current": "YQ=="});
+    let with_others =
+        json!({"client-secret": "YQ==", "current": "YQ==", "password": "YQ==", "tls.key": "YQ=="});
+    let long = BASE64.encode(vec![0; MOST_CREDENTIAL + 1]);
+    for (row, kind, data, expect) in [
+        ("what is referred to", "Opaque", with_others.clone(), Some(kept)),
+        ("another type", "kubernetes.io/tls", with_others, None),
+        ("nothing of it", "Opaque", json!({"password": "YQ=="}), None),
+        ("too long", "Opaque", json!({"current": long}), None),
+        ("nothing at all", "Opaque", Value::Null, None),
+    ] {
+        assert_eq!(read(kind, data), expect, "{row}");
+    }
+}

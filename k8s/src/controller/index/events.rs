@@ -21,6 +21,8 @@ pub enum Event {
     Namespace(Arc<str>, Option<Namespace>),
     /// A Secret of type `kubernetes.io/tls`, as a proxy is told it.
     Secret(ObjectName, Option<Arc<ResourceDocument>>),
+    /// A Secret of type `Opaque` with what policies about sign-in and tokens refer to, as a proxy is told it.
+    Credentials(ObjectName, Option<Arc<ResourceDocument>>),
     /// A ConfigMap with certificates of authorities, as a proxy is told it.
     Authorities(ObjectName, Option<Arc<ResourceDocument>>),
     /// A Deployment that runs a gateway.
@@ -50,6 +52,8 @@ pub enum ObjectKind {
     Bundle,
     /// Certificates of gateways, with their keys.
     Secret,
+    /// What policies about sign-in and tokens refer to.
+    Credentials,
     /// Certificates of authorities, for gateways.
     Authorities,
     /// What runs gateways.
@@ -60,7 +64,7 @@ impl ObjectKind {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
         let core = [Self::Pod, Self::Service, Self::Slice, Self::Namespace, Self::Bundle];
-        let of_gateways = [Self::Secret, Self::Authorities, Self::Deployment];
+        let of_gateways = [Self::Secret, Self::Credentials, Self::Authorities, Self::Deployment];
         core.into_iter().chain(PolicyKind::ALL.map(Self::Policy)).chain(of_gateways)
     }
 
@@ -68,7 +72,7 @@ impl ObjectKind {
     #[must_use]
     pub fn is_of_gateways(self) -> bool {
         match self {
-            Self::Secret | Self::Authorities | Self::Deployment => true,
+            Self::Secret | Self::Credentials | Self::Authorities | Self::Deployment => true,
             Self::Policy(kind) => kind.role() == KindRole::Gateway,
             Self::Pod | Self::Service | Self::Slice | Self::Namespace | Self::Bundle => false,
         }
@@ -85,6 +89,7 @@ impl ObjectKind {
             Self::Policy(kind) => kind.as_str(),
             Self::Bundle => "ConfigMap",
             Self::Secret => "Secret",
+            Self::Credentials => "Secret of clients and sessions",
             Self::Authorities => "ConfigMap of authorities",
             Self::Deployment => "Deployment",
         }
@@ -103,11 +108,14 @@ impl Event {
             Self::Service(..) => ObjectKind::Service,
             Self::Namespace(..) => ObjectKind::Namespace,
             Self::Secret(..) => ObjectKind::Secret,
+            Self::Credentials(..) => ObjectKind::Credentials,
             Self::Authorities(..) => ObjectKind::Authorities,
             Self::Deployment(..) => ObjectKind::Deployment,
         };
         match kind {
-            ObjectKind::Pod | ObjectKind::Slice | ObjectKind::Bundle => false,
+            ObjectKind::Pod | ObjectKind::Slice | ObjectKind::Bundle | ObjectKind::Credentials => {
+                false
+            }
             ObjectKind::Policy(kind) => {
                 // A policy with a mistake may close what it is about.
                 let roles =
@@ -132,6 +140,7 @@ impl Index {
             Event::Slice(name, slice) => self.set_slice(name, slice),
             Event::Namespace(name, namespace) => self.set_namespace(name, namespace),
             Event::Secret(name, document) => self.set_secret(name, document),
+            Event::Credentials(name, document) => self.set_credentials(name, document),
             Event::Authorities(name, document) => self.set_authorities(name, document),
             Event::Deployment(name, deployment) => self.set_deployment(name, deployment),
             Event::Policy(name, object) => self.set_policy(name, object.map(|object| *object)),
@@ -186,6 +195,12 @@ impl Index {
             ObjectKind::Secret => {
                 for name in self.gateways.secrets.keys().filter(gone).cloned().collect::<Vec<_>>() {
                     self.set_secret(name, None);
+                }
+            }
+            ObjectKind::Credentials => {
+                let names = self.gateways.credentials.keys().filter(gone).cloned();
+                for name in names.collect::<Vec<_>>() {
+                    self.set_credentials(name, None);
                 }
             }
             ObjectKind::Authorities => {

@@ -34,6 +34,8 @@ pub(super) struct GatewayLinks {
     backend_tls: HashMap<ObjectName, BTreeSet<PolicyName>>,
     pub(super) secrets: HashMap<ObjectName, Arc<ResourceDocument>>,
     pub(super) authorities: HashMap<ObjectName, Arc<ResourceDocument>>,
+    /// What policies about sign-in and tokens refer to.
+    pub(super) credentials: HashMap<ObjectName, Arc<ResourceDocument>>,
     pub(super) deployments: HashMap<ObjectName, Deployment>,
 }
 
@@ -69,6 +71,12 @@ impl Index {
     pub(super) fn set_authorities(&mut self, name: ObjectName, now: Option<Arc<ResourceDocument>>) {
         if set(&mut self.gateways.authorities, name, now) {
             self.changes.record(Change::Gateways);
+        }
+    }
+
+    pub(super) fn set_credentials(&mut self, name: ObjectName, now: Option<Arc<ResourceDocument>>) {
+        if set(&mut self.gateways.credentials, name, now) {
+            self.changes.record(Change::AllWorkloads);
         }
     }
 

@@ -37,6 +37,8 @@ pub enum PolicyKind {
     RateLimitPolicy,
     /// `policy.postern.dev`
     ApiKeyPolicy,
+    /// `policy.postern.dev`
+    SignIn,
     /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
     GatewayClass,
     /// `gateway.networking.k8s.io`
@@ -93,7 +95,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -108,6 +110,7 @@ impl PolicyKind {
         Self::FaultInjection,
         Self::RateLimitPolicy,
         Self::ApiKeyPolicy,
+        Self::SignIn,
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
@@ -134,6 +137,7 @@ impl PolicyKind {
             Self::ApiKeyPolicy => {
                 ("ApiKeyPolicy", OWN, &["v1alpha1"], "apikeypolicies", Authorization)
             }
+            Self::SignIn => ("SignIn", OWN, &["v1alpha1"], "signins", Authorization),
             Self::ServiceEntry => {
                 ("ServiceEntry", NETWORKING, &["v1"], "serviceentries", Destination)
             }

@@ -229,9 +229,27 @@ impl Index {
         for (name, served) in own.chain(self.policies_of_guests(pod)) {
             if let Some(document) = self.if_about(name, served, pod, found) {
                 documents.insert(name.to_string(), document);
+                documents.extend(self.needed_by(served));
             }
         }
         Some(documents)
+    }
+
+    /// What a policy in force refers to, and its proxies must have: the Secrets that it names, and where the routes that it is
+    /// about are attached.
+    fn needed_by(&self, served: &ServedPolicy) -> Vec<(String, Arc<ResourceDocument>)> {
+        if !served.accepted || served.references.credentials.is_empty() {
+            return Vec::new();
+        }
+        let secrets = served.references.credentials.iter().filter_map(|object| {
+            Some((format!("Secret/{object}"), self.gateways.credentials.get(object)?.clone()))
+        });
+        let routes = served.scope.edge().iter().filter(|part| part.kind == PolicyKind::HTTPRoute);
+        let routes = routes.filter_map(|route| {
+            let value = &self.served(route).filter(|served| served.accepted)?.value;
+            Some((route.to_string(), Arc::new(ResourceDocument::of_policy(&attachment(value)))))
+        });
+        secrets.chain(routes).collect()
     }
 
     fn if_about(
@@ -382,6 +400,21 @@ impl Index {
         let References { parents, edge, .. } = References::of(name, &record.object.document, None);
         !parents.is_empty() || edge.iter().any(|parent| self.is_own(parent))
     }
+}
+
+/// A route without what it does.
+fn attachment(route: &serde_json::Value) -> serde_json::Value {
+    let metadata = |key: &str| route.pointer(&format!("/metadata/{key}")).cloned();
+    let mut spec = serde_json::Map::new();
+    for key in ["parentRefs", "hostnames"] {
+        let written = route.pointer(&format!("/spec/{key}")).cloned();
+        spec.extend(written.map(|written| (key.to_owned(), written)));
+    }
+    json!({
+        "apiVersion": route["apiVersion"], "kind": route["kind"],
+        "metadata": {"name": metadata("name"), "namespace": metadata("namespace")},
+        "spec": spec,
+    })
 }
 
 impl PolicyRecord {

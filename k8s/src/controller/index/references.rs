@@ -91,6 +91,8 @@ pub(super) struct References {
     pub(super) targets: BTreeSet<ObjectName>,
     /// The Secrets and ConfigMaps whose certificates it names.
     pub(super) certificates: BTreeSet<(CertificateKind, ObjectName)>,
+    /// The Secrets of its namespace that hold what it needs to be in force.
+    pub(super) credentials: BTreeSet<ObjectName>,
 }
 
 impl References {
@@ -123,7 +125,8 @@ impl References {
             }
             PolicyKind::ClientTrafficPolicy
             | PolicyKind::ApiKeyPolicy
-            | PolicyKind::RateLimitPolicy => {
+            | PolicyKind::RateLimitPolicy
+            | PolicyKind::SignIn => {
                 scope(document).edge().iter().filter_map(EdgeParent::of).collect()
             }
             _ => BTreeSet::new(),
@@ -137,6 +140,7 @@ impl References {
             edge,
             targets: targets.into_iter().map(target).collect(),
             certificates: certificates(name.kind, document, namespace),
+            credentials: credentials(name.kind, document, namespace),
             ..Self::default()
         }
     }
@@ -236,6 +240,17 @@ fn certificates(
         is_core.then(|| named(reference, namespace)).flatten().map(|object| (kind, object))
     };
     found.chain(client).filter_map(certificate).collect()
+}
+
+/// The Secrets that hold what a policy needs to be in force. They are of its own namespace, whatever is written.
+fn credentials(kind: PolicyKind, document: &Value, namespace: &Arc<str>) -> BTreeSet<ObjectName> {
+    let pointers: &[&str] = match kind {
+        PolicyKind::SignIn => &["/spec/clientSecretRef", "/spec/session/keysSecretRef"],
+        _ => &[],
+    };
+    let references = pointers.iter().filter_map(|pointer| document.pointer(pointer));
+    let names = references.filter_map(|reference| text(reference, "name"));
+    names.map(|name| ObjectName { namespace: namespace.clone(), name: name.into() }).collect()
 }
 
 /// A parent, if it is a Service. One of another kind is somebody else's, and stays unanswered.

@@ -10,6 +10,7 @@ mod model;
 mod outside;
 mod route_status;
 mod routes;
+mod sign_ins;
 mod tenants;
 
 use serde_json::{Value, json};

@@ -1,0 +1,131 @@
+//! Who is told of a SignIn, and with it of the Secrets that it names.
+
+use super::gateways::{GROUP, attached, listener_set, scene, to_edge};
+use super::*;
+
+fn credentials(namespace: &str, of: &str, data: &Value) -> Event {
+    let metadata = json!({"name": of, "namespace": namespace});
+    let value = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data});
+    let document = Arc::new(ResourceDocument::of_policy(&value));
+    Event::Credentials(name(namespace, of), Some(document))
+}
+
+fn secrets(namespace: &str) -> [Event; 3] {
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    [
+        credentials(namespace, "oidc", &json!({"client-secret": "aHVudGVyMg=="})),
+        credentials(namespace, "session", &json!({"current": key})),
+        credentials(namespace, "unnamed", &json!({"client-secret": "aHVudGVyMg=="})),
+    ]
+}
+
+fn sign_in(namespace: &str, of: &str, (kind, target): (&str, &str)) -> Event {
+    let spec = json!({
+        "targetRefs": [{"group": GROUP, "kind": kind, "name": target}],
+        "issuer": "https://id.example", "clientId": "shop",
+        "clientSecretRef": {"name": "oidc"},
+        "session": {"keysSecretRef": {"name": "session"}},
+    });
+    policy(PolicyKind::SignIn, namespace, of, &spec)
+}
+
+fn told(index: &Index, of: &str) -> BTreeMap<String, Value> {
+    let mut subscriber = Subscriber::new(name("shop", of), of.into());
+    subscriber.ask_policies(HashMap::new());
+    let changed = index.delta(&mut subscriber).unwrap().policies.unwrap().changed;
+    let read = |document: &ResourceDocument| serde_json::from_slice(&document.bytes).unwrap();
+    let told = changed.iter().map(|(name, document)| (name.clone(), read(document)));
+    told.filter(|(name, _)| name != "Workload").collect()
+}
+
+fn names(index: &Index, of: &str) -> Vec<String> {
+    told(index, of).into_keys().collect()
+}
+
+#[test]
+fn s21_tenant_reach_the_secrets_of_a_sign_in_are_told_to_its_gateway_alone() {
+    let of_shop = ["Secret/shop/oidc", "Secret/shop/session", "SignIn/shop/staff"];
+    let of_bank = ["Secret/bank/oidc", "Secret/bank/session", "SignIn/bank/staff"];
+    let with_route = [&["HTTPRoute/bank/teller"][..], &of_bank].concat();
+    for (row, event, expect) in [
+        ("its Gateway", sign_in("shop", "staff", ("Gateway", "edge")), &of_shop[..]),
+        ("another Gateway", sign_in("shop", "staff", ("Gateway", "other")), &[]),
+        ("a guest's ListenerSet", sign_in("bank", "staff", ("ListenerSet", "extra")), &of_bank),
+        ("a guest's route", sign_in("bank", "staff", ("HTTPRoute", "teller")), &with_route),
+        ("a route that is not attached", sign_in("bank", "staff", ("HTTPRoute", "other")), &[]),
+        ("somebody else's Gateway", sign_in("bank", "staff", ("Gateway", "edge")), &[]),
+    ] {
+        let mut index = index(scene());
+        index.apply(listener_set("bank", "extra"));
+        index.apply(attached("bank", "teller", to_edge(), ("bank", "teller")));
+        for secret in secrets("shop").into_iter().chain(secrets("bank")) {
+            index.apply(secret);
+        }
+        index.apply(event);
+        assert!(index.refused().is_empty(), "{row}: {:?}", index.refused());
+        assert_eq!(names(&index, "edge-1"), expect, "{row}");
+        assert!(names(&index, "cart-1").is_empty(), "{row}: a sidecar");
+    }
+}
+
+/// What a proxy makes of what it is told is what was written.
+#[test]
+fn what_is_told_is_read_as_one_set() {
+    let mut index = index(scene());
+    index.apply(attached("shop", "cart", to_edge(), ("shop", "cart")));
+    for secret in secrets("shop") {
+        index.apply(secret);
+    }
+    index.apply(sign_in("shop", "staff", ("HTTPRoute", "cart")));
+    let files = told(&index, "edge-1")
+        .into_iter()
+        .map(|(name, value)| policy::SourceFile { name, bytes: value.to_string().into_bytes() });
+    let read = policy::Resources::parse(&files.collect::<Vec<_>>(), "postern-system").unwrap();
+    assert!(read.sign_in_secret_problems().is_empty());
+    assert_eq!(read.routes()[0].parents.len(), 1);
+    assert!(read.routes()[0].rules.iter().all(|rule| rule.rule.backends.is_empty()));
+}
+
+#[test]
+fn a_secret_that_comes_changes_and_goes_is_told() {
+    let mut index = index(scene());
+    index.apply(sign_in("shop", "staff", ("Gateway", "edge")));
+    let mut subscriber = Subscriber::new(name("shop", "edge-1"), "edge-1".into());
+    subscriber.ask_policies(HashMap::new());
+    assert!(index.delta(&mut subscriber).unwrap().policies.is_some());
+    let mut next = |index: &Index| {
+        let delta = index.delta(&mut subscriber).unwrap().policies;
+        delta
+            .map(|delta| (delta.changed.into_iter().map(|(name, _)| name).collect(), delta.removed))
+    };
+    let told = |name: &str| Some((vec![name.to_owned()], vec![]));
+    let other = credentials("shop", "oidc", &json!({"client-secret": "b3RoZXI="}));
+    for event in [secrets("shop")[0].clone(), other] {
+        assert!(index.apply(event));
+        assert_eq!(next(&index), told("Secret/shop/oidc"));
+    }
+    index.apply(secrets("shop")[2].clone());
+    assert_eq!(next(&index), None, "nobody names it");
+    index.apply(Event::Only(ObjectKind::Credentials, std::collections::HashSet::new()));
+    assert_eq!(next(&index), Some((vec![], vec!["Secret/shop/oidc".to_owned()])));
+}
+
+/// One that was never without a mistake closes the gateway, and brings no Secret along.
+#[test]
+fn a_sign_in_with_a_mistake_is_told_as_it_is() {
+    let mut index = index(scene());
+    for secret in secrets("shop") {
+        index.apply(secret);
+    }
+    index.apply(policy(
+        PolicyKind::SignIn,
+        "shop",
+        "staff",
+        &json!({
+            "targetRefs": [{"group": GROUP, "kind": "Gateway", "name": "edge"}],
+            "clientSecretRef": {"name": "oidc"},
+        }),
+    ));
+    assert_eq!(index.refused().len(), 1);
+    assert_eq!(names(&index, "edge-1"), ["SignIn/shop/staff"]);
+}
