@@ -27,3 +27,13 @@ pub fn binary(name: &str) -> PathBuf {
         )
     })
 }
+
+/// The cargo target directory, where `tests/setup` puts the outside peers.
+///
+/// # Panics
+/// Where the programs were not built.
+pub(crate) fn target_directory() -> PathBuf {
+    let program = binary("postern-proxy");
+    let target = program.parent().and_then(Path::parent).expect("target/PROFILE");
+    target.to_owned()
+}

@@ -204,6 +204,15 @@ impl Mesh {
         }
     }
 
+    /// Makes a name outside the mesh known to every pod's `/etc/hosts`.
+    pub fn know_host(&self, host: &str, ipv4: Ipv4Addr) {
+        let mut known = self.inner.known.lock().expect("no test thread died holding this");
+        known.hosts.push_str(&format!("{ipv4} {host}\n"));
+        for file in &known.host_files {
+            fs::write(file, hosts_file(&known.hosts)).expect("a hosts file can be written");
+        }
+    }
+
     /// From now on keeps `file` up to date as a pod's `/etc/hosts`.
     pub(crate) fn follow_hosts(&self, file: PathBuf) {
         let mut known = self.inner.known.lock().expect("no test thread died holding this");

@@ -10,6 +10,7 @@ mod api_keys;
 mod authority;
 mod bad_answers;
 mod bounded;
+mod browsers;
 mod certificates;
 mod client_bodies;
 mod clocks;
