@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 29] = [
+pub const TARGETS: [(&str, Target); 30] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -39,6 +39,7 @@ pub const TARGETS: [(&str, Target); 29] = [
     ("traceparent", targets::traceparent),
     ("proxy_protocol", targets::proxy_protocol),
     ("store_reply", targets::store_reply),
+    ("revocations", targets::revocations),
     ("provider_metadata", targets::provider_metadata),
     ("oauth_callback", targets::oauth_callback),
     ("oauth_error", targets::oauth_error),

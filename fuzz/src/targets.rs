@@ -23,6 +23,6 @@ pub use oauth::{
 pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
 pub use service::service;
-pub use stores::store_reply;
+pub use stores::{revocations, store_reply};
 pub use tokens::{jwks, token};
 pub use traces::traceparent;

@@ -37,7 +37,9 @@ mod set;
 mod sign_in;
 mod target;
 mod token_exchange;
+mod token_introspection;
 mod token_policy;
+mod token_revocation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +68,9 @@ pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription
 pub use set::{ReadOptions, ResourceSurvey, SurveyedObject, survey};
 pub use sign_in::SignIn;
 pub use token_exchange::TokenExchange;
+pub use token_introspection::TokenIntrospection;
 pub use token_policy::TokenPolicy;
+pub use token_revocation::TokenRevocation;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
 pub const DEFAULT_ROOT_NAMESPACE: &str = "postern-system";
@@ -89,6 +93,8 @@ pub struct Resources {
     request_authentication: Vec<RequestAuthentication>,
     token_policies: Vec<TokenPolicy>,
     token_exchanges: Vec<TokenExchange>,
+    token_introspections: Vec<TokenIntrospection>,
+    token_revocations: Vec<TokenRevocation>,
     service_entries: Vec<ServiceEntry>,
     routes: Vec<Arc<Route>>,
     reference_grants: Vec<ReferenceGrant>,
@@ -117,6 +123,8 @@ impl Resources {
             request_authentication: Vec::new(),
             token_policies: Vec::new(),
             token_exchanges: Vec::new(),
+            token_introspections: Vec::new(),
+            token_revocations: Vec::new(),
             service_entries: Vec::new(),
             routes: Vec::new(),
             reference_grants: Vec::new(),
@@ -147,6 +155,8 @@ impl Resources {
             && self.request_authentication == other.request_authentication
             && self.token_policies == other.token_policies
             && self.token_exchanges == other.token_exchanges
+            && self.introspects_as(other)
+            && self.token_revocations == other.token_revocations
             && self.api_key_policies == other.api_key_policies
             && self.signs_in_as(other)
             && (!self.targets_services() || self.service_entries == other.service_entries)
@@ -163,6 +173,12 @@ impl Resources {
     /// The Secrets that policies about sign-in and tokens can refer to.
     fn credentials(&self) -> impl Iterator<Item = &Secret> {
         self.secrets.iter().filter(|secret| !secret.values.is_empty())
+    }
+
+    /// The secret of a client that asks is part of what is said.
+    fn introspects_as(&self, other: &Self) -> bool {
+        self.token_introspections == other.token_introspections
+            && (self.token_introspections.is_empty() || self.secrets == other.secrets)
     }
 
     fn targets_services(&self) -> bool {
@@ -233,6 +249,8 @@ impl Resources {
         self.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
         self.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.sign_ins.sort_by(|a, b| a.name().cmp(b.name()));
+        self.token_introspections.sort_by(|a, b| a.name().cmp(b.name()));
+        self.token_revocations.sort_by(|a, b| a.name().cmp(b.name()));
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
         sort_once(&mut self.gateways, |gateway| &gateway.id);
         sort_once(&mut self.gateway_classes, |class| &class.name);
@@ -256,6 +274,8 @@ impl Resources {
             + self.request_authentication.len()
             + self.token_policies.len()
             + self.token_exchanges.len()
+            + self.token_introspections.len()
+            + self.token_revocations.len()
             + self.service_entries.len()
             + self.routes.len()
             + self.reference_grants.len()
@@ -302,6 +322,16 @@ impl Resources {
     /// The TokenExchanges.
     pub fn token_exchanges(&self) -> &[TokenExchange] {
         &self.token_exchanges
+    }
+
+    /// The TokenIntrospections, by `namespace/name`.
+    pub fn token_introspections(&self) -> &[TokenIntrospection] {
+        &self.token_introspections
+    }
+
+    /// The TokenRevocations, by `namespace/name`.
+    pub fn token_revocations(&self) -> &[TokenRevocation] {
+        &self.token_revocations
     }
 
     /// The routes of all kinds, by kind and `namespace/name`.

@@ -16,7 +16,8 @@ use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
     ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
-    Permit, PermitReason, Resources, SignInTable, TokenExchangeTable, TokenRules,
+    Introspections, Permit, PermitReason, Resources, RevokedTokens, SignInTable,
+    TokenExchangeTable, TokenRules,
 };
 use http_rules::HttpRules;
 pub use nearest_miss::NearestMiss;
@@ -111,6 +112,8 @@ pub struct Snapshot {
     token_exchange: Arc<TokenExchangeTable>,
     api_keys: Arc<ApiKeyTable>,
     sign_ins: Arc<SignInTable>,
+    introspections: Arc<Introspections>,
+    revoked_tokens: Arc<RevokedTokens>,
     policies: Vec<Arc<str>>,
 }
 
@@ -156,13 +159,15 @@ impl Snapshot {
             true => SignInTable::build(resources),
             false => SignInTable::default(),
         });
+        let introspections = Arc::new(Introspections::build(resources, workload));
         let judged = http_rules.judged_headers().iter().map(|name| &**name);
         Self {
             header_names: HeaderNames::new(
                 judged
                     .chain(tokens.header_names())
                     .chain(api_keys.header_names())
-                    .chain(sign_ins.made_headers()),
+                    .chain(sign_ins.made_headers())
+                    .chain(introspections.header_names()),
             ),
             http_rules,
             enforced,
@@ -175,6 +180,8 @@ impl Snapshot {
             token_exchange: Arc::new(TokenExchangeTable::build(resources, workload)),
             api_keys,
             sign_ins,
+            introspections,
+            revoked_tokens: Arc::new(RevokedTokens::build(resources, workload)),
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -402,6 +409,16 @@ impl Snapshot {
     /// Who must sign in, and where; empty where clients are no strangers ([`PolicyDefaults::edge`]).
     pub fn sign_ins(&self) -> &Arc<SignInTable> {
         &self.sign_ins
+    }
+
+    /// Whose tokens their issuer is asked about.
+    pub fn introspections(&self) -> &Arc<Introspections> {
+        &self.introspections
+    }
+
+    /// The tokens that are no longer taken, however they were verified.
+    pub fn revoked_tokens(&self) -> &Arc<RevokedTokens> {
+        &self.revoked_tokens
     }
 
     /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, API keys, the

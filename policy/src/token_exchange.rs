@@ -23,7 +23,7 @@ pub struct TokenExchangeRule {
     pub issuers: Vec<Box<str>>,
     /// Which claims of the user's token the new one has (`claims`), as far as they are there. Default `email`, `groups`.
     pub claims: Vec<Box<str>>,
-    /// How long a new token shall be good (`lifetime`): 10 s to [`MAX_EXCHANGED_LIFETIME`], which is the default.
+    /// How long a new token shall be good (`lifetime`): 30 s to [`MAX_EXCHANGED_LIFETIME`], which is the default.
     pub lifetime: Duration,
     /// For whom it is (`audience`): a SPIFFE id, or a trust domain such as `spiffe://cluster.local`. Default: the service
     /// that the request goes to, where it has one identity, else the own trust domain.

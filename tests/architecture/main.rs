@@ -45,8 +45,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("balancer", &[]),
     ("rate-limit", &[]),
     ("redis-link", &["back-off"]),
+    ("redis-harness", &[]),
     ("global-limits", &["rate-limit", "redis-link"]),
-    ("session-store", &[]),
+    ("session-store", &["redis-link"]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
     ("oauth", &["identity"]),
@@ -103,6 +104,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("k8s", &["api-server-stand-in", "controller-harness"]),
     ("postern-tests", &["api-server-stand-in"]),
+    ("global-limits", &["redis-harness"]),
+    ("session-store", &["redis-harness"]),
 ];
 
 #[test]

@@ -22,7 +22,7 @@ pub enum CallbackError {
     /// No query that can be read, or a parameter twice.
     #[error("the callback's query: {0}")]
     Query(#[from] FormError),
-    /// No `state`, an empty one, or one that is too long.
+    /// No `state`, an empty one, one that is too long, or one with control characters.
     #[error("the callback has no usable `state`")]
     NoState,
     /// Neither a code nor an error that can be used, or both.
@@ -65,12 +65,12 @@ impl CallbackQuery {
             let at = fields.iter().position(|(known, _)| known == name)?;
             Some(fields.swap_remove(at).1)
         };
-        let state = take("state").filter(|state| (1..=MAX_STATE).contains(&state.len()));
+        let state = take("state").filter(|state| is_plain(state, MAX_STATE));
         let state = Zeroizing::new(state.ok_or(CallbackError::NoState)?);
         let code = take("code").map(Zeroizing::new);
         let (error, description) = (take("error"), take("error_description"));
         let outcome = match (code, error) {
-            (Some(code), None) if (1..=MAX_CODE).contains(&code.len()) => Outcome::Code(code),
+            (Some(code), None) if is_plain(&code, MAX_CODE) => Outcome::Code(code),
             (None, Some(error)) => OAuthError::new(&error, description.as_deref())
                 .map(Outcome::Refused)
                 .ok_or(CallbackError::NoOutcome)?,
@@ -109,6 +109,10 @@ impl CallbackQuery {
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
+}
+
+fn is_plain(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 impl fmt::Debug for Outcome {

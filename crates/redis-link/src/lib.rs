@@ -9,7 +9,7 @@
 //! | on to its connection | `link`, in a `thread` of its own | 1,024 that wait; one more is an error at once |
 //! | many at once on one connection | `link::pipeline` | 1,024 under way; silence ends it |
 //! | a command, a script by its name or with its text | `command` | – |
-//! | its answer | `reply` | 4 KiB; what is none ends the connection |
+//! | its answer | `reply` | 4 KiB, a string 64 KiB; what is none ends the connection |
 //! | all of it, connecting and redirects included | [`RedisLink::ask`] | [`StoreSettings::timeout`], 20 ms |
 //!
 //! ```no_run

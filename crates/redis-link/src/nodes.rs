@@ -66,6 +66,10 @@ impl Nodes {
         &self.setup
     }
 
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Who is asked for a slot: the node that was last told to have it, or any of the first ones, which will say. None
     /// where none of them is asked.
     pub(crate) fn of(&self, slot: Slot) -> Option<Arc<Node>> {

@@ -85,6 +85,12 @@ impl RedisLink {
         Self(Arc::new(Store { nodes, _thread: thread }))
     }
 
+    /// Where the connections are kept: for small tasks beside them, which end with them.
+    #[must_use]
+    pub fn runtime(&self) -> &Handle {
+        self.0.nodes.runtime()
+    }
+
     /// The settings it was started with.
     #[must_use]
     pub fn settings(&self) -> &StoreSettings {

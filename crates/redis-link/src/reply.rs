@@ -1,10 +1,14 @@
-//! What a Redis answers (RESP2, the protocol of Redis), as far as our commands can be answered: a word, an error, or a
-//! few whole numbers. Anything else is no answer, and ends the connection.
+//! What a Redis answers (RESP2, the protocol of Redis), as far as our commands can be answered: a word, an error, a
+//! few whole numbers, a string of bytes, or nothing. Anything else is no answer, and ends the connection.
 
-/// The longest answer, bytes: errors of scripts come with a few lines of Lua.
+/// The longest answer that is no string of bytes: errors of scripts come with a few lines of Lua.
 pub const LONGEST_REPLY: usize = 4 * 1024;
+/// The longest string of bytes: a sealed session, or a thousand revocations.
+pub const LONGEST_BULK: usize = 64 * 1024;
 /// Numbers in an answer: the script gives two.
 pub const MOST_NUMBERS: usize = 4;
+/// With its length before it, and the ends of lines.
+const LONGEST_BULK_REPLY: usize = LONGEST_BULK + 32;
 /// Of an error, characters: enough to know it by.
 const LONGEST_ERROR: usize = 200;
 
@@ -17,13 +21,19 @@ pub enum Reply {
     Error(String),
     /// Whole numbers.
     Numbers(Vec<i64>),
+    /// A string of bytes (a bulk string).
+    Bulk(Vec<u8>),
+    /// There is none (the null bulk string).
+    Nil,
 }
 
 /// Bytes that are no answer to anything we ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// More bytes than an answer has.
-    #[error("an answer of more than {LONGEST_REPLY} bytes")]
+    #[error(
+        "an answer of more than {LONGEST_REPLY} bytes, or a string of more than {LONGEST_BULK}"
+    )]
     TooLong,
     /// It begins with another type than ours, or is malformed.
     #[error("it does not answer as a Redis does")]
@@ -37,9 +47,10 @@ pub enum ReplyError {
 pub fn read(bytes: &[u8]) -> Result<Option<(Reply, usize)>, ReplyError> {
     let mut lines = Lines { bytes, at: 0 };
     let found = lines.reply()?;
+    let most = if bytes.first() == Some(&b'$') { LONGEST_BULK_REPLY } else { LONGEST_REPLY };
     match found {
         Some(reply) => Ok(Some((reply, lines.at))),
-        None if bytes.len() > LONGEST_REPLY => Err(ReplyError::TooLong),
+        None if bytes.len() > most => Err(ReplyError::TooLong),
         None => Ok(None),
     }
 }
@@ -54,7 +65,7 @@ impl<'a> Lines<'a> {
         // The type is known by the first byte, before the line is whole.
         match self.bytes.first() {
             None => return Ok(None),
-            Some(b'+' | b'-' | b':' | b'*') => {}
+            Some(b'+' | b'-' | b':' | b'*' | b'$') => {}
             Some(_) => return Err(ReplyError::Malformed),
         }
         let Some((kind, rest)) = self.line()? else { return Ok(None) };
@@ -62,7 +73,29 @@ impl<'a> Lines<'a> {
             b'+' => Ok(Some(Reply::Okay)),
             b'-' => Ok(Some(Reply::Error(readable(rest)))),
             b':' => Ok(Some(Reply::Numbers(vec![number(rest)?]))),
+            b'$' => self.bulk(number(rest)?),
             _ => self.numbers(number(rest)?),
+        }
+    }
+
+    /// What follows its length.
+    fn bulk(&mut self, length: i64) -> Result<Option<Reply>, ReplyError> {
+        if length == -1 {
+            return Ok(Some(Reply::Nil));
+        }
+        let length = usize::try_from(length).map_err(|_| ReplyError::Malformed)?;
+        if length > LONGEST_BULK {
+            return Err(ReplyError::TooLong);
+        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some((content, rest)) = rest.split_at_checked(length) else { return Ok(None) };
+        match rest {
+            [b'\r', b'\n', ..] => {
+                self.at += length + 2;
+                Ok(Some(Reply::Bulk(content.to_vec())))
+            }
+            [] | [b'\r'] => Ok(None),
+            _ => Err(ReplyError::Malformed),
         }
     }
 
@@ -83,10 +116,11 @@ impl<'a> Lines<'a> {
     /// The next line, without its end: its type and the rest.
     fn line(&mut self) -> Result<Option<(u8, &'a [u8])>, ReplyError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-        if self.at + end >= LONGEST_REPLY {
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        if self.at + end.unwrap_or(rest.len()) >= LONGEST_REPLY {
             return Err(ReplyError::TooLong);
         }
+        let Some(end) = end else { return Ok(None) };
         self.at += end + 1;
         let line = rest.get(..end).and_then(|line| line.strip_suffix(b"\r"));
         let (kind, rest) = line.and_then(<[u8]>::split_first).ok_or(ReplyError::Malformed)?;
@@ -136,7 +170,9 @@ mod tests {
     fn what_is_no_answer_ends_at_once() {
         let malformed = Err(ReplyError::Malformed);
         check("another protocol", b"HTTP/1.1 400 Bad Request\r\n", malformed.clone());
-        check("a bulk string", b"$3\r\nabc\r\n", malformed.clone());
+        check("a string that is longer than it says", b"$3\r\nabcd", malformed.clone());
+        check("a string of less than nothing", b"$-2\r\n", malformed.clone());
+        check("a list of strings", b"*1\r\n$1\r\na\r\n", malformed.clone());
         check("a list of lists", b"*1\r\n*1\r\n:1\r\n", malformed.clone());
         check("a long list, before it is there", b"*5\r\n", malformed.clone());
         check("a list of less than nothing", b"*-1\r\n", malformed.clone());
@@ -148,6 +184,25 @@ mod tests {
         check("a line without end", &endless, Err(ReplyError::TooLong));
         let long = [endless.as_slice(), b"\r\n"].concat();
         check("a long line", &long, Err(ReplyError::TooLong));
+        check("a long string, before it is there", b"$65537\r\n", Err(ReplyError::TooLong));
+        let endless = [b"$".as_slice(), &[b'1'; LONGEST_REPLY]].concat();
+        check("a length without end", &endless, Err(ReplyError::TooLong));
+    }
+
+    #[test]
+    fn strings_of_bytes() {
+        let bulk = |bytes: &[u8]| Reply::Bulk(bytes.to_vec());
+        check("one", b"$3\r\nabc\r\n+OK", Ok(Some((bulk(b"abc"), 9))));
+        check("with ends of lines", b"$4\r\na\r\nb\r\n", Ok(Some((bulk(b"a\r\nb"), 10))));
+        check("empty", b"$0\r\n\r\n", Ok(Some((bulk(b""), 6))));
+        check("none", b"$-1\r\n", Ok(Some((Reply::Nil, 5))));
+        check("not whole", b"$3\r\nab", Ok(None));
+        check("without its end", b"$3\r\nabc", Ok(None));
+        check("with half of its end", b"$3\r\nabc\r", Ok(None));
+        let longest = vec![b'x'; LONGEST_BULK];
+        let bytes = [b"$65536\r\n".as_slice(), &longest, b"\r\n"].concat();
+        check("the longest", &bytes, Ok(Some((bulk(&longest), bytes.len()))));
+        check("the longest, not whole", &bytes[..bytes.len() - 1], Ok(None));
     }
 
     #[test]

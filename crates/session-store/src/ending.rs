@@ -26,6 +26,11 @@ impl<E: Ord + Copy, V> Ending<E, V> {
         self.values.get(key)
     }
 
+    /// All of them, with their ends, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&StoreKey, &E, &V)> {
+        self.values.iter().map(|(key, (end, value))| (key, end, value))
+    }
+
     /// Instead of the value that was there.
     pub(crate) fn insert(&mut self, key: StoreKey, end: E, value: V) {
         self.remove(&key);

@@ -82,6 +82,11 @@ impl RevokedKey {
         Self(StoreKey::of(&parts))
     }
 
+    /// As it is kept.
+    pub(crate) fn from(key: StoreKey) -> Self {
+        Self(key)
+    }
+
     pub(crate) fn key(&self) -> &StoreKey {
         &self.0
     }

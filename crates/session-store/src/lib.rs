@@ -11,6 +11,8 @@
 //! | sessions, leases and single-use values of one process | `memory` | [`MemoryBounds`]; full is an error, nothing is forgotten early |
 //! | revocations, known without asking anybody | `revoked` | [`MOST_REVOKED`]: the next to end goes when it is full |
 //! | a right to refresh | [`Lease`] | ends by itself |
+//! | the same in a Redis, for many processes | `redis`, over [`redis_link`] | [`StoreSettings::timeout`] for each answer |
+//! | what others revoked | `redis::follow`, [`page`] | known within two seconds; 800 at a time |
 //! | all of them | [`SessionStore`] | – |
 
 mod ending;
@@ -18,6 +20,7 @@ mod error;
 mod key;
 mod lease;
 mod memory;
+mod redis;
 mod revoked;
 mod store;
 
@@ -25,5 +28,7 @@ pub use error::SessionStoreError;
 pub use key::{RevokedKey, StoreKey};
 pub use lease::Lease;
 pub use memory::MemoryBounds;
+pub use redis::page;
+pub use redis_link::{Dial, SettingsError, StoreAddress, StoreError, StoreSettings, StoreTls};
 pub use revoked::{MOST_REVOKED, Revocation};
 pub use store::{MOST_SEALED, SessionStore};

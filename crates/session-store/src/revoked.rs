@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::RwLock;
 
 use crate::ending::Ending;
-use crate::key::RevokedKey;
+use crate::key::{RevokedKey, StoreKey};
 
 /// Revocations that are known at once: where each is kept for 8 h, three and a half logouts a second.
 pub const MOST_REVOKED: usize = 100_000;
@@ -58,6 +58,17 @@ impl Revoked {
         known.entries.insert(*key.key(), after.0, after.1);
         known.keep_bound();
         true
+    }
+
+    /// All that have not ended.
+    pub(crate) fn all(&self, now: u64) -> Vec<Revocation> {
+        let known = self.0.read();
+        let of = |(key, end, begun_until): (&StoreKey, &u64, &u64)| Revocation {
+            key: RevokedKey::from(*key),
+            begun_until: *begun_until,
+            until: *end,
+        };
+        known.entries.iter().map(of).filter(|revocation| revocation.until > now).collect()
     }
 
     /// Whether one was dropped that has not ended: as many are known as may be.

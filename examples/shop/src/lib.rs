@@ -15,7 +15,8 @@ pub mod events;
 pub mod orders;
 pub mod payments;
 pub mod ticker;
-pub mod web;
+
+pub use example_web as web;
 
 /// The payment service's messages, client and server, generated from `proto/payments.proto`.
 pub mod proto {

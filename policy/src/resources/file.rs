@@ -59,6 +59,8 @@ impl Resources {
         self.request_authentication.extend(part.request_authentication.iter().cloned());
         self.token_policies.extend(part.token_policies.iter().cloned());
         self.token_exchanges.extend(part.token_exchanges.iter().cloned());
+        self.token_introspections.extend(part.token_introspections.iter().cloned());
+        self.token_revocations.extend(part.token_revocations.iter().cloned());
         self.api_key_policies.extend(part.api_key_policies.iter().cloned());
         self.sign_ins.extend(part.sign_ins.iter().cloned());
         self.rate_limit_policies.extend(part.rate_limit_policies.iter().cloned());

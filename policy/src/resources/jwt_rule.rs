@@ -46,7 +46,7 @@ pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>, id: Arc<str>) 
     })
 }
 
-fn bounded<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<&'n str> {
+pub(super) fn bounded<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<&'n str> {
     let text = reader.text(value)?;
     if text.len() > MAX_TEXT {
         reader.report_value(value, format_args!("at most {MAX_TEXT} bytes"), None);
@@ -56,13 +56,16 @@ fn bounded<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<&'n str>
 }
 
 /// A list of texts; none when it is absent.
-fn texts(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Option<Vec<Box<str>>> {
+pub(super) fn texts(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+) -> Option<Vec<Box<str>>> {
     let Some(value) = value else { return Some(Vec::new()) };
     let items = reader.filled_list(value, MAX_ITEMS)?;
     items.into_iter().map(|item| bounded(reader, item).map(Into::into)).collect()
 }
 
-fn timeout(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn timeout(text: &str) -> Result<Duration, &'static str> {
     let bounds = Duration::from_millis(100)..=Duration::from_secs(30);
     parse_duration(text).filter(|time| bounds.contains(time)).ok_or("such as 5s")
 }
@@ -169,7 +172,10 @@ fn read_places(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<Vec
     Some(places)
 }
 
-fn read_header_places(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<TokenPlace>> {
+pub(super) fn read_header_places(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Option<Vec<TokenPlace>> {
     let mut places = Vec::new();
     for item in reader.filled_list(value, MAX_ITEMS)? {
         let mut map = reader.mapping(item)?;

@@ -20,6 +20,8 @@ pub(super) enum ResourceKind {
     SignIn,
     TokenExchange,
     TokenPolicy,
+    TokenIntrospection,
+    TokenRevocation,
     HttpRoute,
     GrpcRoute,
     TlsRoute,
@@ -77,6 +79,8 @@ const KNOWN: &[KnownKind] = &[
     known(ResourceKind::SignIn, "SignIn", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenExchange, "TokenExchange", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
+    known(ResourceKind::TokenIntrospection, "TokenIntrospection", OWN, "v1alpha1", &[]),
+    known(ResourceKind::TokenRevocation, "TokenRevocation", OWN, "v1alpha1", &[]),
     known(ResourceKind::HttpRoute, "HTTPRoute", GATEWAY_API, "v1", &["v1beta1"]),
     known(ResourceKind::GrpcRoute, "GRPCRoute", GATEWAY_API, "v1", &[]),
     KnownKind {

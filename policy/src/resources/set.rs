@@ -7,7 +7,8 @@ use super::{
     Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
     client_traffic, config_map, destination_rule, fault_injection, gateway, gateway_class, list,
     listener_set, namespace, object, peer_authentication, rate_limit_policy, reference_grant,
-    request_authentication, route, secret, service_entry, sign_in, token_exchange, token_policy,
+    request_authentication, route, secret, service_entry, sign_in, token_exchange,
+    token_introspection, token_policy, token_revocation,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -96,7 +97,8 @@ pub(super) fn between(resources: &Resources) -> Vec<Diagnostic> {
     let limits = limits.flat_map(|policy| policy.unresolved(resources));
     let rules = resources.destination_rules.iter();
     let rules = rules.filter_map(|rule| rule.misplaced_tls(resources));
-    policies.chain(tokens).chain(limits).chain(rules).collect()
+    let revoked = token_revocation::too_many(resources);
+    policies.chain(tokens).chain(limits).chain(rules).chain(revoked).collect()
 }
 
 /// A set while it is read: what was seen, and where, to find what is there twice.
@@ -197,6 +199,14 @@ impl ResourceSet<'_> {
             ResourceKind::TokenPolicy => {
                 let read = token_policy::read(reader, &object)?;
                 self.resources.token_policies.push(read);
+            }
+            ResourceKind::TokenIntrospection => {
+                let read = token_introspection::read(reader, &object)?;
+                self.resources.token_introspections.push(read);
+            }
+            ResourceKind::TokenRevocation => {
+                let read = token_revocation::read(reader, &object)?;
+                self.resources.token_revocations.push(read);
             }
             ResourceKind::DestinationRule => {
                 let read = destination_rule::read(reader, &object)?;

@@ -18,8 +18,8 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, parse_duration};
 const MAX_ITEMS: usize = 32;
 /// The longest issuer, claim or audience, in bytes.
 const MAX_TEXT: usize = 2048;
-/// The shortest life: with less, a token could end on its way.
-const MIN_LIFETIME: Duration = Duration::from_secs(10);
+/// The shortest life: a token is used no more for some seconds before its end, and would be got for each request.
+const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// The claims that are taken over where nothing is written.
 const DEFAULT_CLAIMS: [&str; 2] = ["email", "groups"];
 /// What the issuer of the new token says itself.
@@ -72,7 +72,7 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
     let issuers = map.take("issuers").map(|v| texts(reader, v, bounded));
     let claims = map.take("claims").map(|v| texts(reader, v, claim));
     let lifetime = map.take("lifetime");
-    let lifetime = lifetime.map(|v| reader.parsed(v, "a time from 10s to 5m", lifetime_of));
+    let lifetime = lifetime.map(|v| reader.parsed(v, "a time from 30s to 5m", lifetime_of));
     let audience = map.take("audience");
     let audience = audience.map(|v| reader.parsed(v, "whom the token is for", audience_of));
     map.finish(reader);

@@ -3,7 +3,6 @@
 
 pub mod admin;
 mod app_metrics;
-pub(crate) mod channel;
 pub mod cluster;
 pub mod config;
 pub mod credentials;

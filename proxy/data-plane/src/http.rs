@@ -4,6 +4,7 @@ pub mod body;
 pub mod error;
 mod field_set;
 pub mod gate;
+pub(crate) mod grpc_channel;
 pub mod h2_client;
 pub mod h2_connect;
 pub(crate) mod h2_pool;

@@ -1,52 +1,26 @@
-//! A real Redis, on a port of its own, for one test.
+//! A real Redis, and the limits that are counted there.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use global_limits::{GlobalLimits, StoreSettings};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+pub(crate) use redis_harness::{Client, free_port, until};
 use tempfile::TempDir;
 
-/// It starts, or ends, within this.
-const DEADLINE: Duration = Duration::from_secs(10);
-
 /// The process, ended with this value.
-pub(crate) struct Redis {
-    pub(crate) port: u16,
-    /// Of a Cluster.
-    pub(crate) bus: u16,
-    home: TempDir,
-    arguments: Vec<String>,
-    process: Child,
-}
+pub(crate) struct Redis(redis_harness::Redis);
 
 impl Redis {
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self(redis_harness::Redis::start())
     }
 
-    /// With further arguments. `{home}` in them is a directory of its own, `{port}` and `{bus}` its ports.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        Self::start_in(home, arguments)
+        Self(redis_harness::Redis::start_with(arguments))
     }
 
-    /// In a directory with the files that the arguments name.
     pub(crate) fn start_in(home: TempDir, arguments: &[&str]) -> Self {
-        let (port, bus) = (free_port(), free_port());
-        let fill = |text: &&str| {
-            let text = text.replace("{home}", home.path().to_str().unwrap());
-            text.replace("{port}", &port.to_string()).replace("{bus}", &bus.to_string())
-        };
-        let arguments: Vec<String> = arguments.iter().map(fill).collect();
-        let process = spawn(home.path(), port, &arguments);
-        let redis = Self { port, bus, home, arguments, process };
-        redis.wait();
-        redis
+        Self(redis_harness::Redis::start_in(home, arguments))
     }
 
     /// A store at its address, waited for longer than by default: a busy machine is no trouble.
@@ -63,86 +37,20 @@ impl Redis {
     pub(crate) async fn limits(&self) -> GlobalLimits {
         connected(self.settings()).await
     }
+}
 
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
+impl Deref for Redis {
+    type Target = redis_harness::Redis;
 
-    /// Runs one command in plaintext, and returns its answer as text, without the sign of its type.
-    pub(crate) fn command(&self, words: &[&str]) -> String {
-        self.client().command(words)
-    }
-
-    pub(crate) fn client(&self) -> Client {
-        Client::connect(self.port).unwrap()
-    }
-
-    pub(crate) fn stop_answering(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    pub(crate) fn go_on(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// Another process in its place.
-    pub(crate) fn start_again(&mut self) {
-        self.process = spawn(self.home.path(), self.port, &self.arguments);
-        self.wait();
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Until it takes connections.
-    #[allow(clippy::disallowed_methods)]
-    fn wait(&self) {
-        let begun = Instant::now();
-        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-        while TcpStream::connect(address).is_err() {
-            let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < DEADLINE, "redis-server does not start:\n{log}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl DerefMut for Redis {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
-}
-
-/// Debian's package `redis-tools` has the server, which looks at the name that it is called by.
-fn spawn(home: &Path, port: u16, arguments: &[String]) -> Child {
-    let program = home.join("redis-server");
-    if !program.exists() {
-        let found = Path::new("/usr/bin/redis-check-rdb");
-        assert!(found.exists(), "{} is missing: run `tests/setup test`", found.display());
-        std::os::unix::fs::symlink(found, &program).unwrap();
-    }
-    let port = port.to_string();
-    Command::new(program)
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .args(["--dir", home.to_str().unwrap(), "--logfile", home.join("log").to_str().unwrap()])
-        .args(["--enable-debug-command", "local", "--repl-diskless-sync-delay", "0"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Started, and connected within the deadline.
@@ -150,51 +58,4 @@ pub(crate) async fn connected(settings: StoreSettings) -> GlobalLimits {
     let limits = GlobalLimits::start(settings).unwrap();
     until("it is up", || async { limits.is_up() }).await;
     limits
-}
-
-/// Waits until something holds.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// What looks into the store from outside.
-pub(crate) struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn connect(port: u16) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    pub(crate) fn command(&mut self, words: &[&str]) -> String {
-        self.send(words);
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        let (kind, rest) = line.trim_end().split_at(1);
-        match kind {
-            "$" if rest != "-1" => self.bulk(rest.parse().unwrap()),
-            _ => rest.to_owned(),
-        }
-    }
-
-    /// Without waiting for the answer.
-    pub(crate) fn send(&mut self, words: &[&str]) {
-        let words: String =
-            words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        let count = words.matches("\r\n").count() / 2;
-        self.0.get_mut().write_all(format!("*{count}\r\n{words}").as_bytes()).unwrap();
-    }
-
-    fn bulk(&mut self, length: usize) -> String {
-        let mut bytes = vec![0; length + 2];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes.truncate(length);
-        String::from_utf8(bytes).unwrap()
-    }
 }

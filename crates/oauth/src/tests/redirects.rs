@@ -167,7 +167,10 @@ fn callbacks() {
         ("two states", "code=c&state=s&state=t", twice),
         ("two issuers", "code=c&state=s&iss=a&iss=a", twice),
         ("two of something", "code=c&state=s&x=1&x=2", twice),
-        ("NUL", "code=c%00&state=s", Err(CallbackError::Query(FormError::Malformed))),
+        ("a described error", "error=a&error_description=AADSTS1:+no%0d%0aTrace&state=s", Ok("s")),
+        ("NUL in a code", "code=c%00&state=s", no_outcome),
+        ("a line feed in a state", "code=c&state=s%0a", Err(CallbackError::NoState)),
+        ("a broken escape", "code=c%0&state=s", Err(CallbackError::Query(FormError::Malformed))),
         ("too long", &"a".repeat(9000), Err(CallbackError::Query(FormError::TooLong))),
     ] {
         let seen = CallbackQuery::parse(query);

@@ -48,8 +48,8 @@ fn every_mistake_is_told() {
         ("a claim of the issuer's own", "{claims: [sub]}", "says this claim itself"),
         ("the actor", "{claims: [act]}", "says this claim itself"),
         ("no claim", "{claims: ['']}", "text that is not empty"),
-        ("a long life", "{lifetime: 10m}", "from 10s to 5m"),
-        ("a short life", "{lifetime: 1s}", "from 10s to 5m"),
+        ("a long life", "{lifetime: 10m}", "from 30s to 5m"),
+        ("a short life", "{lifetime: 10s}", "from 30s to 5m"),
         ("for the web", "{audience: 'https://x'}", "spiffe://cluster.local/ns/shop/sa/cart"),
         ("for a name", "{audience: cart}", "spiffe://cluster.local/ns/shop/sa/cart"),
         (

@@ -225,6 +225,10 @@ impl Config {
             locality: (self.locality.clone())
                 .or_else(|| Locality::of_labels(&self.workload.labels)),
             trust_domain: self.trust_domain.clone(),
+            agent_socket: match &self.identity {
+                IdentitySource::WorkloadApi(socket) => Some(socket.clone()),
+                IdentitySource::Files(_) => None,
+            },
             defaults: self.defaults.clone(),
             root_namespace: self.root_namespace.clone(),
             has_controller: self.controller.is_some(),

@@ -194,6 +194,12 @@ pub enum RequestError {
     /// The service has as many requests under way as its DestinationRule allows.
     #[error("{0} has as many requests under way as its DestinationRule allows")]
     Overloaded(String),
+    /// The user's token cannot be exchanged for one of the mesh.
+    #[error("the user's token is not exchanged: {0}")]
+    TokenExchangeRefused(std::sync::Arc<str>),
+    /// Nobody exchanges the user's token for one of the mesh.
+    #[error("nobody exchanges the user's token: {0}")]
+    TokenExchangeUnavailable(std::sync::Arc<str>),
     /// The caller has made as many requests as it may, or has as many under way.
     #[error("refused by a limit: {0}")]
     Limited(Box<LimitRefusal>),
@@ -222,7 +228,9 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
-            Self::Token(_) | Self::ApiKey(_) => StatusCode::UNAUTHORIZED,
+            Self::Token(_) | Self::ApiKey(_) | Self::TokenExchangeRefused(_) => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::SignIn(refusal) => refusal.status(),
             Self::Denied(_) | Self::Withdrawn | Self::UnknownDestination(_) => {
                 StatusCode::FORBIDDEN
@@ -243,7 +251,8 @@ impl RequestError {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BackendInvalid { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
-            Self::NoIdentity(_)
+            Self::TokenExchangeUnavailable(_)
+            | Self::NoIdentity(_)
             | Self::Unresolved(_)
             | Self::NoEndpoint(_)
             | Self::NoCertificate
@@ -269,6 +278,8 @@ impl RequestError {
             Self::ApiKey(refusal) => refusal.as_str(),
             Self::SignIn(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
+            Self::TokenExchangeRefused(_) => "token_exchange_refused",
+            Self::TokenExchangeUnavailable(_) => "token_exchange_unavailable",
             Self::Withdrawn => "policy_changed",
             Self::BadStream(_) => "bad_mesh_stream",
             Self::UnknownStream => "unknown_mesh_stream",
@@ -344,6 +355,10 @@ impl RequestError {
         headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason()));
         if let Self::Token(refusal) = self {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(refusal.challenge()));
+        }
+        if let Self::TokenExchangeRefused(_) = self {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Self::Limited(refusal) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));

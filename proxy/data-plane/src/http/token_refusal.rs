@@ -58,6 +58,12 @@ pub enum TokenRefusal {
     /// The proof was used before (RFC 9449 §11.1).
     #[error("the proof of possession was used before")]
     ProofRepeated,
+    /// A TokenRevocation lists it.
+    #[error("the token is revoked (TokenRevocation)")]
+    Revoked,
+    /// Its issuer says that it is not active (RFC 7662 §2.2): expired, revoked, or never issued.
+    #[error("its issuer says that the token is not active")]
+    Inactive,
 }
 
 impl TokenRefusal {
@@ -82,6 +88,8 @@ impl TokenRefusal {
             Self::Certificate => "token_certificate",
             Self::Proof(_) => "token_proof",
             Self::ProofRepeated => "token_proof_repeated",
+            Self::Revoked => "token_revoked",
+            Self::Inactive => "token_inactive",
         }
     }
 

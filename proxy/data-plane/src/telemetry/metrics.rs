@@ -206,6 +206,9 @@ metrics! {
     "postern_token_key_updates_total" token_keys: IntCounterVec ["result"];
         "Keys of token issuers fetched or read, by result",
         "An issuer's keys are fetched, or a file of keys becomes unreadable.";
+    "postern_token_exchange_total" token_exchange: IntCounterVec ["result"];
+        "Users' tokens exchanged for tokens of the mesh, by result",
+        "A request needs a token of the mesh: a new one, one that was got before (`cached`), or none (`refused`, `unavailable`).";
     "postern_app_metrics_total" app_metrics: IntCounterVec ["result"];
         "Times the app's own metrics were asked for, by result",
         "`/metrics` is scraped and `metrics.app` is set.";

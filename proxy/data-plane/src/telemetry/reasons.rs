@@ -395,6 +395,18 @@ pub const REASONS: &[Reason] = &[
         "The issuer's keys were never fetched, or are too old.",
         "The log: `token keys not taken`; `postern_token_key_updates_total`.",
     ),
+    caller(
+        "token_exchange_refused",
+        401,
+        "The user's token cannot be exchanged for one of the mesh: it has ended, is for another workload, or names no user.",
+        TOKEN,
+    ),
+    caller(
+        "token_exchange_unavailable",
+        503,
+        "Nobody exchanges users' tokens for tokens of the mesh: no agent, no authority, or one that does not let this workload.",
+        "The log line has the agent's words; is the workload among `tokenVouchers` of the authority's registry?",
+    ),
     caller("token_key_unknown", 401, "No usable key of the issuer has this `kid`.", TOKEN),
     caller("token_signature", 401, "The signature is wrong.", TOKEN),
     caller("token_claims", 401, "A claim is missing or of a wrong type.", TOKEN),
@@ -421,6 +433,18 @@ pub const REASONS: &[Reason] = &[
         TOKEN,
     ),
     caller("token_proof_repeated", 401, "The proof of possession was used before.", TOKEN),
+    caller(
+        "token_revoked",
+        401,
+        "A TokenRevocation lists the token, or its subject.",
+        "The TokenRevocations about the workload; docs/tokens.md.",
+    ),
+    caller(
+        "token_inactive",
+        401,
+        "The issuer says that the token is not active: expired, revoked, or never issued.",
+        "The client gets a new one; an answer of the issuer counts for `cache.negative` at most.",
+    ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
     caller(

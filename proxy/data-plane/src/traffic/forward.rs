@@ -31,6 +31,7 @@ use crate::http::error::{OtherEnd, RequestError};
 use crate::http::headers::AnswerOrigin;
 use crate::labels::Protocol;
 use crate::traffic::app::upgrade_over;
+use crate::traffic::internal_token;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::RequestRecord;
 use crate::traffic::worker::Worker;
@@ -70,6 +71,7 @@ impl Forwarder {
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         routed.change_request(&mut request);
+        self.keep_inside(&routed.upstream, &mut request);
         let limit = self.worker.state.settings.limits.response_timeout;
         let deadline = routed.within.map(|within| Instant::now() + within);
         let answered = self.send(routed, request, record);
@@ -91,11 +93,20 @@ impl Forwarder {
         mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
         routed.change_request(&mut request);
+        self.keep_inside(&routed.upstream, &mut request);
         let _underway = routed.begin()?;
         let limit = self.worker.state.settings.limits.response_timeout;
         let mut response = routed.answered_within(limit, self.switch(routed, request)).await?;
         routed.change_response(&mut response);
         Ok(response)
+    }
+
+    /// A token of the mesh never leaves it, whoever sends it along.
+    fn keep_inside(&self, upstream: &Upstream, request: &mut Request<Body>) {
+        let own = &self.worker.state.settings.trust_domain;
+        if upstream.leaves_the_mesh(own) {
+            internal_token::remove(request.headers_mut(), own);
+        }
     }
 
     /// Opens a stream to an endpoint, and asks over it to switch protocols.

@@ -66,7 +66,7 @@ pub struct TokenContext<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct AuthenticatedToken {
     speaks: Option<Speaker>,
-    hidden_parameter: Option<Box<str>>,
+    hidden_parameters: Vec<Box<str>>,
 }
 
 /// Who says what the claims are.
@@ -82,7 +82,7 @@ impl AuthenticatedToken {
     /// Claims that are known without a token of their own.
     #[must_use]
     pub fn of_known(known: KnownClaims) -> Self {
-        Self { speaks: Some(Speaker::Known(known)), hidden_parameter: None }
+        Self { speaks: Some(Speaker::Known(known)), hidden_parameters: Vec::new() }
     }
 
     /// The token's claims; `None` when there is no token.
@@ -105,8 +105,27 @@ impl AuthenticatedToken {
 
     /// Removes the token from the request's target, where the app must not see it. Called when the target is in place.
     pub fn hide_parameter(&self, parts: &mut Parts) {
-        if let Some(name) = &self.hidden_parameter {
+        for name in &self.hidden_parameters {
             query::remove(name, parts);
+        }
+    }
+
+    /// Hides tokens wherever the rules look for them, whatever they say of the app: what stands in their place is the
+    /// mesh's own. Parameters of `query` are removed when the target is in place.
+    pub(crate) fn hide_from_app(
+        &mut self,
+        rules: &TokenRules,
+        parts: &mut Parts,
+        query: Option<&str>,
+    ) {
+        parts.headers.remove(proof::DPOP);
+        for place in rules.places() {
+            locate::hide(place, &mut parts.headers);
+            if let (TokenPlace::Parameter(name), Some(query)) = (place, query)
+                && query::values(query, name).next().is_some()
+            {
+                self.hidden_parameters.push(name.clone());
+            }
         }
     }
 }
@@ -190,19 +209,19 @@ fn leave(
     hidden: Option<&TokenPlace>,
     parts: &mut Parts,
 ) -> AuthenticatedToken {
-    let mut hidden_parameter = None;
+    let mut hidden_parameters = Vec::new();
     if let Some(place) = hidden {
         locate::hide(place, &mut parts.headers);
         // A proof is useless without its token.
         parts.headers.remove(proof::DPOP);
         if let TokenPlace::Parameter(name) = place {
-            hidden_parameter = Some(name.clone());
+            hidden_parameters.push(name.clone());
         }
     }
     for (name, value) in &verified.made {
         parts.headers.insert(name.clone(), value.clone());
     }
-    AuthenticatedToken { speaks: Some(Speaker::Bearer(verified)), hidden_parameter }
+    AuthenticatedToken { speaks: Some(Speaker::Bearer(verified)), hidden_parameters }
 }
 
 /// The scheme of a token in `Authorization`.

@@ -178,6 +178,9 @@ impl JudgedRequest {
     fn token(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Option<&TokenClaims>> {
         let rules = snapshot.tokens();
         let Some(claims) = self.caller.claims() else { return Some(None) };
+        if snapshot.revoked_tokens().is_revoked(claims) {
+            return None;
+        }
         if let Some(known) = self.caller.token.known() {
             return known.is_accepted(snapshot).then_some(Some(claims));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustDomain};
@@ -27,6 +28,8 @@ pub struct TrafficSettings {
     pub locality: Option<Locality>,
     /// The workload's trust domain.
     pub trust_domain: TrustDomain,
+    /// The socket of the agent beside the proxy, where its certificate comes from one (`identity.workloadApi`).
+    pub agent_socket: Option<PathBuf>,
     /// What holds where no resource says otherwise.
     pub defaults: PolicyDefaults,
     /// The namespace whose resources act on every workload.

@@ -38,6 +38,7 @@ use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::sign_in::shared::SignIns;
+use crate::traffic::token_exchange::exchanger::TokenExchanger;
 use crate::traffic::token_keys::TokenKeys;
 
 /// The proxy's shared state.
@@ -58,6 +59,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
+    /// The tokens of the mesh that stand in the place of users' own.
+    pub token_exchange: TokenExchanger,
     /// What the sign-ins of a gateway share.
     pub(crate) sign_ins: SignIns,
     /// How providers on the web are asked, by control and workers alike.
@@ -132,6 +135,11 @@ impl ProxyState {
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
+            token_exchange: TokenExchanger::new(
+                settings.agent_socket.clone(),
+                clock.clone(),
+                metrics.clone(),
+            ),
             clock,
             registry: Arc::new(Registry::new(workers)),
             mesh_connections: MeshConnectionTable::new(workers),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use identity::TrustDomain;
-use policy::{HostName, Protocol, Resources, SourceFile, Workload};
+use policy::{HostName, Protocol, ReadFile, Resources, SourceFile, Workload};
 use serde_json::{Value, json};
 
 use super::gateway_cache::GatewayCache;
@@ -72,9 +72,16 @@ struct WorkloadDescription {
 #[derive(Debug)]
 struct CachedPolicy {
     version: String,
-    /// The last version without an error.
-    accepted: Option<Vec<u8>>,
+    /// The last version without an error: a change of another policy does not read it again.
+    accepted: Option<AcceptedPolicy>,
     diagnostics: Option<String>,
+}
+
+#[derive(Debug)]
+struct AcceptedPolicy {
+    bytes: Vec<u8>,
+    /// `None` of the workload's description, which is no policy.
+    read: Option<ReadFile>,
 }
 
 impl ResourceCache {
@@ -126,12 +133,12 @@ impl ResourceCache {
         }
         for document in changed {
             let checked = match document.name == WORKLOAD {
-                true => self.take_workload(&document.bytes),
-                false => self.parse(&document.name, &document.bytes).map(drop),
+                true => self.take_workload(&document.bytes).map(|()| None),
+                false => self.parse(&document.name, &document.bytes).map(Some),
             };
             let before = self.policies.remove(&document.name).and_then(|policy| policy.accepted);
             let (accepted, diagnostics) = match checked {
-                Ok(()) => (Some(document.bytes), None),
+                Ok(read) => (Some(AcceptedPolicy { bytes: document.bytes, read }), None),
                 Err(diagnostics) => (before, Some(diagnostics)),
             };
             let version = document.version;
@@ -162,19 +169,15 @@ impl ResourceCache {
                 ports: BTreeMap::new(),
                 service: None,
             });
-        let mut refused: Vec<String> = Vec::new();
-        let mut files: Vec<SourceFile> = Vec::new();
-        for (name, policy) in self.policies.iter().filter(|(name, _)| *name != WORKLOAD) {
-            refused.extend(
-                policy.diagnostics.iter().map(|diagnostics| format!("{name}: {diagnostics}")),
-            );
-            let bytes = policy.accepted.clone().unwrap_or_else(|| self.denial(name));
-            files.push(SourceFile { name: name.clone(), bytes });
-        }
+        let policies = || self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
+        let diagnosed = policies().filter_map(|(name, policy)| {
+            policy.diagnostics.as_ref().map(|diagnostics| format!("{name}: {diagnostics}"))
+        });
+        let mut refused: Vec<String> = diagnosed.collect();
         if self.policies.get(WORKLOAD).is_some_and(|policy| policy.diagnostics.is_some()) {
             refused.push("the workload's own description".to_owned());
         }
-        let resources = self.join(&files, &mut refused);
+        let resources = self.join(&mut refused);
         self.refused_policies = refused;
         ClusterState { resources, workload, ports, service }
     }
@@ -192,8 +195,16 @@ impl ResourceCache {
     }
 
     /// Joins policies. Where those that were accepted one by one contradict each other, nothing is allowed.
-    fn join(&self, policies: &[SourceFile], refused: &mut Vec<String>) -> Resources {
-        let diagnostics = match Resources::parse(policies, &self.root_namespace) {
+    fn join(&self, refused: &mut Vec<String>) -> Resources {
+        let read = self.policies.values().filter_map(|policy| policy.accepted.as_ref());
+        let read = read.filter_map(|accepted| accepted.read.as_ref());
+        let denials: Vec<_> = self.denied().map(|name| self.denial_of(name)).collect();
+        if let Some(denials) = denials.into_iter().collect::<Option<Vec<_>>>()
+            && let Some(joined) = Resources::join(read.chain(&denials), &self.root_namespace)
+        {
+            return joined;
+        }
+        let diagnostics = match Resources::parse(&self.files(), &self.root_namespace) {
             Ok(resources) => return resources,
             Err(diagnostics) => diagnostics,
         };
@@ -201,6 +212,28 @@ impl ResourceCache {
         let denial = [SourceFile { name: "denial".into(), bytes: self.denial("set") }];
         Resources::parse(&denial, &self.root_namespace)
             .unwrap_or_else(|_| Resources::empty(&self.root_namespace))
+    }
+
+    /// The policies that were never without a mistake.
+    fn denied(&self) -> impl Iterator<Item = &String> {
+        let policies = self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
+        policies.filter(|(_, policy)| policy.accepted.is_none()).map(|(name, _)| name)
+    }
+
+    /// What is to be in force, as files.
+    fn files(&self) -> Vec<SourceFile> {
+        let policies = self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
+        let files = policies.map(|(name, policy)| {
+            let accepted = policy.accepted.as_ref().map(|accepted| accepted.bytes.clone());
+            let bytes = accepted.unwrap_or_else(|| self.denial(name));
+            SourceFile { name: name.clone(), bytes }
+        });
+        files.collect()
+    }
+
+    fn denial_of(&self, name: &str) -> Option<ReadFile> {
+        let file = SourceFile { name: name.to_owned(), bytes: self.denial(name) };
+        ReadFile::read(&file, &self.root_namespace)
     }
 
     /// Stands for a policy that has no valid version: it denies everything.
@@ -223,10 +256,15 @@ impl ResourceCache {
         policy.to_string().into_bytes()
     }
 
-    fn parse(&self, name: &str, bytes: &[u8]) -> Result<Resources, String> {
+    /// Reads a policy by itself.
+    fn parse(&self, name: &str, bytes: &[u8]) -> Result<ReadFile, String> {
         let file = SourceFile { name: name.to_owned(), bytes: bytes.to_vec() };
-        Resources::parse(&[file], &self.root_namespace)
-            .map_err(|diagnostics| diagnostics.to_string())
+        let read = ReadFile::read(&file, &self.root_namespace)
+            .filter(|read| Resources::join([read], &self.root_namespace).is_some());
+        read.ok_or_else(|| match Resources::parse(&[file], &self.root_namespace) {
+            Ok(_) => "it cannot be read by itself".to_owned(),
+            Err(diagnostics) => diagnostics.to_string(),
+        })
     }
 
     /// Namespace and service account stay those of the configuration, which the certificate proves.

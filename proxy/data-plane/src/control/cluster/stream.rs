@@ -21,9 +21,9 @@ use super::resource_cache::{ResourceCache, ResourceDocument};
 use crate::clock::unix_now;
 use crate::connection::mesh_connection::PeerChain;
 use crate::connection::tls;
-use crate::control::channel;
 use crate::control::config::ControllerConfig;
 use crate::control::installer::ResourceInstaller;
+use crate::http::grpc_channel;
 use crate::traffic::demand::{DestinationDemand, LookupState};
 use crate::traffic::state::ProxyState;
 
@@ -416,7 +416,7 @@ async fn connect(
     let endpoint = Endpoint::from_static("http://controller")
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
-    Ok((channel::over(stream, endpoint).await?, chain))
+    Ok((grpc_channel::over(stream, endpoint).await?, chain))
 }
 
 /// The proxy's own connections carry the mark that the interception rules exempt, where one is configured.

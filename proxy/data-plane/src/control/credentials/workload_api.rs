@@ -20,8 +20,8 @@ use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use self::proto::{JwtBundlesRequest, X509svid, X509svidRequest, X509svidResponse};
 use crate::connection::credentials::Credentials;
 use crate::connection::credentials::OwnIdentity;
-use crate::control::channel;
 use crate::control::credentials::OfferedCredentials;
+use crate::http::grpc_channel;
 use crate::traffic::state::ProxyState;
 
 /// The generated messages and client, from `proto/workload.proto`.
@@ -128,7 +128,7 @@ async fn connect(socket: &Path) -> anyhow::Result<SpiffeWorkloadApiClient<Channe
     let cannot = || format!("cannot connect to {}", socket.display());
     let stream = UnixStream::connect(socket).await.with_context(cannot)?;
     let endpoint = Endpoint::from_static("http://workload-api");
-    let channel = channel::over(stream, endpoint).await.with_context(cannot)?;
+    let channel = grpc_channel::over(stream, endpoint).await.with_context(cannot)?;
     Ok(SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER))
 }
 

@@ -19,8 +19,8 @@ use super::proto::trace_service_client::TraceServiceClient;
 use crate::connection::net::DialOptions;
 use crate::connection::tls;
 use crate::connection::web_authorities;
-use crate::control::channel;
 use crate::control::config::{CollectorSecurity, TracingConfig};
+use crate::http::grpc_channel;
 use crate::traffic::state::ProxyState;
 
 /// A connection is made anew after this time: its name may mean other addresses by then, and what proved the collector
@@ -99,10 +99,10 @@ impl Collector {
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))?
             .origin(format!("{scheme}://{authority}").parse()?)
             .user_agent(concat!("postern-proxy/", env!("CARGO_PKG_VERSION")))?;
-        let Some(config) = config else { return Ok(channel::over(stream, endpoint).await?) };
+        let Some(config) = config else { return Ok(grpc_channel::over(stream, endpoint).await?) };
         let name = tls::server_name(host, stream.peer_addr()?.ip());
         let stream = TlsConnector::from(config).connect(name, stream).await;
-        Ok(channel::over(stream.context("the collector's TLS")?, endpoint).await?)
+        Ok(grpc_channel::over(stream.context("the collector's TLS")?, endpoint).await?)
     }
 
     /// The proxy's own connections carry the mark that the interception rules exempt, where one is configured.

@@ -220,6 +220,11 @@ impl Metrics {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
+    /// A request needed a token of the mesh.
+    pub(crate) fn token_exchange(&self, result: &'static str) {
+        self.token_exchange.with_label_values(&[result]).inc();
+    }
+
     /// Counts a sign-in that has begun, or how one ended.
     pub fn sign_in(&self, result: &'static str) {
         self.sign_ins.with_label_values(&[result]).inc();

@@ -12,6 +12,7 @@ use super::routed::{Upstream, backend_at};
 use super::{Forwarder, external};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
+use crate::traffic::internal_token;
 use crate::traffic::worker::Worker;
 
 /// How long a copy may take.
@@ -63,8 +64,12 @@ fn send(phases: &Forwarder, mirror: &Mirror, request: Request<Body>) -> Option<&
 async fn deliver(
     worker: &Arc<Worker>,
     upstream: &Upstream,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<(), RequestError> {
+    let own = &worker.state.settings.trust_domain;
+    if upstream.leaves_the_mesh(own) {
+        internal_token::remove(request.headers_mut(), own);
+    }
     let backend = match upstream {
         Upstream::Mesh(backend) => backend,
         Upstream::Outside(service) => {

@@ -9,6 +9,7 @@ use balancer::stable_hash;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
+use identity::TrustDomain;
 use policy::route::{
     BackendChoice, CorsDecision, CorsPolicy, FieldChanges, RedirectScheme, RedirectedRequest,
     RetryPolicy, RouteRule, RouteTimeout,
@@ -40,6 +41,16 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
+    /// Whether what is sent there leaves the own mesh: to a service outside of it, or to one of another trust domain.
+    pub(crate) fn leaves_the_mesh(&self, own: &TrustDomain) -> bool {
+        match self {
+            Self::Outside(_) => true,
+            Self::Mesh(backend) => {
+                !backend.service.identities.iter().any(|id| id.trust_domain() == own.as_str())
+            }
+        }
+    }
+
     /// Whether its names are to be looked up again.
     pub(crate) fn is_stale(&self, now: u32) -> bool {
         match self {

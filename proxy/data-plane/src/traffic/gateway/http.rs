@@ -28,6 +28,7 @@ use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::record::RequestRecord;
 use crate::traffic::sign_in;
+use crate::traffic::token_exchange::{self, NextHop};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -227,6 +228,8 @@ impl ExchangePhases for GatewayPhases {
         }
         limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller).await?;
         let routed = self.lead(exchange, target).await?;
+        let next = NextHop::Service(&routed.upstream);
+        token_exchange::into_the_mesh(&self.gateway.worker.state, exchange, next).await?;
         // It is asked for once.
         let _ = target.routed.set(routed);
         Ok(())

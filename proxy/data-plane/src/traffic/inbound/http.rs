@@ -25,6 +25,7 @@ use crate::traffic::mesh::StreamKind;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::reauth;
 use crate::traffic::record::RequestRecord;
+use crate::traffic::token_exchange::{self, NextHop};
 
 /// The phases of the requests of one inbound connection.
 pub(crate) struct InboundPhases {
@@ -128,18 +129,16 @@ impl ExchangePhases for InboundPhases {
         ready(self.judge.authorize(exchange).map_err(Into::into))
     }
 
-    fn limit(
-        &self,
-        exchange: &mut Exchange<'_>,
-        (): &(),
-    ) -> impl Future<Output = Phase<()>> + Send {
+    async fn limit(&self, exchange: &mut Exchange<'_>, (): &()) -> Phase<()> {
+        let state = &self.inbound.worker.state;
         let caller = LimitCaller {
             principal: self.inbound.peer().map(|peer| peer.id.without_scheme()),
             source: self.inbound.connection.source.ip(),
             listener: None,
             route: None,
         };
-        limit_phase::limit(&self.inbound.worker.state.rate_limits, exchange, &caller)
+        limit_phase::limit(&state.rate_limits, exchange, &caller).await?;
+        token_exchange::into_the_mesh(state, exchange, NextHop::OwnApp).await
     }
 
     fn set_headers(&self, parts: &mut Parts) {

@@ -7,11 +7,13 @@ use policy::{ApiKeyTable, Snapshot, TokenRules};
 
 use super::RequestJudge;
 use super::token;
+use crate::http::TokenRefusal;
 use crate::http::error::RequestError;
 use crate::http::gate;
 use crate::traffic::api_key;
 use crate::traffic::caller::AuthenticatedCaller;
 use crate::traffic::exchange::Exchange;
+use crate::traffic::jwt::AuthenticatedToken;
 
 /// A caller, and the rules by which it was found out who that is.
 pub(super) struct JudgedCaller {
@@ -53,10 +55,19 @@ impl RequestJudge {
         let token =
             token::authenticate(&self.worker, peer, snapshot, parts, admitted.host(), path)?;
         let token = token::joined(token, known, snapshot, parts)?;
+        refuse_revoked(&token, snapshot)?;
         let rules = snapshot.api_keys().rules(listener.as_ref().map(|listener| listener.place()));
         let now = self.worker.state.clock.unix();
         let api_key = api_key::authenticate(rules, parts, path.query(), now);
         Ok(AuthenticatedCaller { token, api_key: api_key.map_err(RequestError::ApiKey)? })
+    }
+}
+
+/// However the token was verified, and whenever.
+fn refuse_revoked(token: &AuthenticatedToken, snapshot: &Snapshot) -> Result<(), RequestError> {
+    match token.claims().is_some_and(|claims| snapshot.revoked_tokens().is_revoked(claims)) {
+        true => Err(RequestError::Token(TokenRefusal::Revoked)),
+        false => Ok(()),
     }
 }
 
@@ -69,6 +80,7 @@ impl JudgedCaller {
         let same = |(tokens, api_keys): &(Arc<TokenRules>, Arc<ApiKeyTable>)| {
             *tokens == *snapshot.tokens() && *api_keys == *snapshot.api_keys()
         };
+        refuse_revoked(&self.caller.token, snapshot)?;
         let known = self.caller.token.known().is_none_or(|known| known.is_accepted(snapshot));
         if known && self.by.as_ref().is_none_or(same) {
             Ok(self)

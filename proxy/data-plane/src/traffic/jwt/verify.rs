@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::keys::KeyBook;
 use super::{LEEWAY_SECONDS, TokenRefusal, claim_headers};
+use crate::traffic::internal_token;
 
 /// A token whose signature, issuer, audience and claims are valid. What depends on the time, the peer or the request is
 /// not part of it, so it may be cached.
@@ -136,20 +137,10 @@ fn check_internal(
     if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("jwt")) {
         return Err(TokenRefusal::Malformed("a token of the mesh whose `typ` is not JWT"));
     }
-    match acts_for(said, domain) {
+    match internal_token::acts_for(said, domain) {
         true => Ok(()),
         false => Err(TokenRefusal::Claims("no `act` of a workload of the own trust domain")),
     }
-}
-
-/// Whether a workload of this trust domain is the current actor.
-pub(in crate::traffic) fn acts_for(
-    said: &Map<String, Value>,
-    domain: &identity::TrustDomain,
-) -> bool {
-    let actor = said.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str);
-    let actor = actor.and_then(|actor| identity::SpiffeId::parse(actor).ok());
-    actor.is_some_and(|actor| actor.trust_domain() == domain.as_str())
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, TokenRefusal> {

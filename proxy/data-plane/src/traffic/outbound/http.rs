@@ -21,6 +21,7 @@ use crate::labels::Protocol;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::record::RequestRecord;
+use crate::traffic::token_exchange;
 
 /// The phases of the requests of one outbound connection.
 pub(crate) struct OutboundPhases {
@@ -117,6 +118,11 @@ impl ExchangePhases for OutboundPhases {
         _: &RoutedRequest,
     ) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
+    }
+
+    async fn limit(&self, exchange: &mut Exchange<'_>, routed: &RoutedRequest) -> Phase<()> {
+        let state = &self.outbound.worker.state;
+        token_exchange::to_next_service(state, exchange, &routed.upstream).await
     }
 
     async fn forward(

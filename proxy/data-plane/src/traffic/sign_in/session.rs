@@ -41,11 +41,11 @@ pub(super) async fn find(
             }
         }
     };
-    check(desk, session, old_key)
+    check(desk, session, old_key).await
 }
 
 /// Whether a session lasts: by its times, and by what has been ended early.
-fn check(
+async fn check(
     desk: &Desk<'_>,
     mut session: Box<Session>,
     old_key: bool,
@@ -60,7 +60,7 @@ fn check(
     }
     let keys = revoked_by(desk, &session);
     let revoked = desk.state.sessions().is_revoked(&keys, session.created.saturating_mul(1000));
-    if revoked.map_err(|_| SignInRefusal::Store)? {
+    if revoked.await.map_err(|_| SignInRefusal::Store)? {
         return Ok(FoundSession::Over("it was ended by a logout"));
     }
     let due = session.see(now, idle);

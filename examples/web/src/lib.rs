@@ -1,10 +1,10 @@
-//! HTTP for the shop's programs: serve a handler, make an answer, fetch from another service.
+//! HTTP for the example programs: serve a handler, make an answer, fetch from another service.
 
 use std::convert::Infallible;
 use std::future::Future;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,10 +14,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
-/// Every answer of the shop is small and whole.
+/// Every answer of an example is small and whole.
 pub type Answer = Response<Full<Bytes>>;
 
-/// The largest request or answer body the shop reads, in bytes.
+/// The largest request or answer body an example reads, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Serves HTTP/1.1 and plaintext HTTP/2 on `listener` until the program ends; upgrades are possible.
@@ -35,7 +35,7 @@ where
                 let answer = handler(request);
                 async move { Ok::<_, Infallible>(answer.await) }
             });
-            // A caller that goes away in the middle is no news to a shop.
+            // A caller that goes away in the middle is no news.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .await;
@@ -58,9 +58,7 @@ pub fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 
@@ -91,12 +89,27 @@ impl Default for Fetcher {
 
 impl Fetcher {
     /// Sends one request without a body and reads the whole answer.
-    pub async fn fetch(
+    ///
+    /// # Errors
+    /// No whole answer of at most 1 MiB.
+    pub async fn fetch(&self, method: Method, url: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+        self.fetch_for(method, url, None).await
+    }
+
+    /// The same, for whom `authorization` speaks.
+    ///
+    /// # Errors
+    /// As of [`Self::fetch`].
+    pub async fn fetch_for(
         &self,
-        method: http::Method,
+        method: Method,
         url: &str,
+        authorization: Option<&HeaderValue>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let request = Request::builder().method(method).uri(url).body(Full::default())?;
+        let mut request = Request::builder().method(method).uri(url).body(Full::default())?;
+        if let Some(who) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, who.clone());
+        }
         let (head, body) = self.client.request(request).await?.into_parts();
         Ok((head.status, collect(body).await?))
     }
