@@ -178,7 +178,7 @@ impl Resources {
     /// The secret of a client that asks is part of what is said.
     fn introspects_as(&self, other: &Self) -> bool {
         self.token_introspections == other.token_introspections
-            && (self.token_introspections.is_empty() || self.secrets == other.secrets)
+            && (self.token_introspections.is_empty() || self.credentials().eq(other.credentials()))
     }
 
     fn targets_services(&self) -> bool {
