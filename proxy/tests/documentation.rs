@@ -252,6 +252,7 @@ probes:
   - {container: a, kind: startup, tcp: {zz: 1, port: 1}}
   - {container: a, kind: startup, grpc: {zz: 1, port: 1}}
 rateLimits: {zz: 1, redis: {zz: 1, address: 'a:1', tls: {zz: 1}}}
+sessions: {zz: 1, redis: {zz: 1, address: 'a:1', tls: {zz: 1}}}
 upgrade: {zz: 1}
 logs: {zz: 1}
 tracing: {zz: 1, endpoint: 'http://127.0.0.1:1'}
@@ -332,8 +333,16 @@ fn defaults_are_what_the_page_says() {
 
 /// The setting alone in its sections; `None` for one within a list or a section that must hold more.
 fn written(key: &str, text: &str) -> Option<String> {
-    let needs_more =
-        ["[]", "PORT", "forwardedFor", "gateway.", "metrics.app", "rateLimits.redis", "tracing"];
+    let needs_more = [
+        "[]",
+        "PORT",
+        "forwardedFor",
+        "gateway.",
+        "metrics.app",
+        "rateLimits.redis",
+        "sessions.redis",
+        "tracing",
+    ];
     if needs_more.iter().any(|part| key.contains(part)) {
         return None;
     }

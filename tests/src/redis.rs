@@ -38,7 +38,13 @@ impl Redis {
         self.pod.at(PORT)
     }
 
-    /// What a proxy.yaml says of it.
+    /// What a proxy.yaml says of it where users who signed in are remembered there.
+    #[must_use]
+    pub fn session_config(&self) -> Value {
+        json!({"sessions": {"redis": {"address": self.address().to_string(), "plaintext": true}}})
+    }
+
+    /// What a proxy.yaml says of it where limits are counted there.
     #[must_use]
     pub fn config(&self) -> Value {
         json!({"rateLimits": {"redis": {"address": self.address().to_string(), "plaintext": true}}})

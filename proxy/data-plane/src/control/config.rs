@@ -11,7 +11,7 @@ pub(crate) mod labels;
 mod listeners;
 pub mod load;
 mod probes;
-mod rate_limits;
+mod redis;
 mod sections;
 mod settings;
 mod tokens;
@@ -27,6 +27,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::http::gate::UnderscorePolicy;
 use crate::ports::{METRICS_PORT, READINESS_PORT};
@@ -47,10 +48,15 @@ pub use directory::{
 pub use gateway::{CertificateFiles, GatewayConfig};
 pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
-pub use rate_limits::{LimitStoreConfig, LimitStoreTls};
+pub use redis::{RedisConfig, RedisTls};
 pub use settings::{SETTINGS, Setting, SettingDefault};
 pub use tokens::TokenConfig;
 pub use tracing::{CollectorSecurity, TracingConfig};
+
+/// The longest time that a request waits for the store of limits by default.
+const LIMIT_TIMEOUT: Duration = Duration::from_millis(20);
+/// The same for the store of sessions: there is no answer without it.
+const SESSION_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The whole configuration of a proxy.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +110,9 @@ pub struct Config {
     /// Where spans are sent, and how many (`tracing`); `None`: no span is made. Default: none.
     pub tracing: Option<TracingConfig>,
     /// Where limits of all proxies are counted (`rateLimits`); `None`: nowhere. Default: none.
-    pub limit_store: Option<LimitStoreConfig>,
+    pub limit_store: Option<RedisConfig>,
+    /// Where users who signed in are remembered by all proxies (`sessions`); `None`: in our own memory. Default: none.
+    pub session_store: Option<RedisConfig>,
     /// Every limit and deadline (`limits`).
     pub limits: Limits,
     /// The edge (`mode: gateway`); `None`: a sidecar.
@@ -301,7 +309,10 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let upgrade = sections::upgrade(reader, map.take("upgrade"), admin.bind);
     let logs = sections::logs(reader, map.take("logs"));
     let tracing = map.take("tracing").and_then(|v| tracing::read(reader, v));
-    let limit_store = map.take("rateLimits").and_then(|v| rate_limits::read(reader, v));
+    let limit_store = map.take("rateLimits");
+    let limit_store = limit_store.and_then(|v| redis::read(reader, v, LIMIT_TIMEOUT));
+    let session_store = map.take("sessions");
+    let session_store = session_store.and_then(|v| redis::read(reader, v, SESSION_TIMEOUT));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
     map.finish(reader);
@@ -340,6 +351,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
         logs,
         tracing,
         limit_store,
+        session_store,
         limits,
         gateway,
         workers,

@@ -23,7 +23,7 @@ use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{
-    cluster, credentials, drain, gateway_certificates, jwks, limit_store, resource_files,
+    cluster, credentials, drain, gateway_certificates, jwks, resource_files, stores,
 };
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
@@ -70,8 +70,8 @@ pub fn run(
     let installer = ResourceInstaller::new(config, workers)?;
     let (state, config) = (installer.state.clone(), installer.config.clone());
     count_panics(&state);
-    // Before the limits that are counted there.
-    limit_store::start(&state, config.limit_store.as_ref())?;
+    // Before the limits and the users that are remembered there.
+    stores::start(&state, &config)?;
     // Before any client can connect: without the resources the defaults alone would decide.
     if config.controller.is_none() {
         installer.install(resources);

@@ -199,6 +199,17 @@ metrics! {
         "Callers that rate limits keep apart now",
         "Once a second.";
 
+    // Users who signed in.
+    "postern_session_store_up" pub session_store_up: IntGauge [];
+        "1 while the store of sessions answers, or is this proxy's memory; 0 while it is away, and where none is used",
+        "Once a second.";
+    "postern_session_revocations" pub session_revocations: IntGauge [];
+        "Revocations of sessions that this proxy knows, at most 100,000",
+        "Once a second.";
+    "postern_session_revocations_full" pub session_revocations_full: IntGauge [];
+        "1 while a revocation is forgotten that has not ended, because as many are known as may be",
+        "Once a second.";
+
     // Policy and keys.
     "postern_config_updates_total" config_updates: IntCounterVec ["result"];
         "Policy and service updates, by result",

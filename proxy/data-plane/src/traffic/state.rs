@@ -220,6 +220,21 @@ impl ProxyState {
         self.sessions.get_or_init(|| SessionStore::memory(MemoryBounds::default()))
     }
 
+    /// From now on users who signed in are remembered there. Once in the life of a process, before anybody is.
+    pub fn remember_in(&self, store: SessionStore) {
+        // A second one is not taken.
+        let _ = self.sessions.set(store);
+    }
+
+    /// Reports how the store of sessions stands, where one is configured or used. Once in a while.
+    pub fn report_sessions(&self) {
+        let Some(sessions) = self.sessions.get() else { return };
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.session_store_up.set(i64::from(sessions.is_up()));
+        self.metrics.session_revocations.set(number(sessions.revocations()));
+        self.metrics.session_revocations_full.set(i64::from(sessions.is_full()));
+    }
+
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.
     pub fn describe_workload(&self, ports: BTreeMap<u16, Protocol>, service: Option<Arc<str>>) {
         self.port_protocols.store(Arc::new(ports));

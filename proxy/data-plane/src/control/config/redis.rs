@@ -1,4 +1,4 @@
-//! `rateLimits`: the store in which all proxies count together.
+//! `rateLimits` and `sessions`: the stores in which all proxies count, and remember, together.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,12 +11,10 @@ use super::tokens::absolute;
 
 /// The most addresses of one store: the others of a larger Cluster are learned from these.
 const MOST_ADDRESSES: usize = 16;
-/// The longest time that a request waits for the store by default.
-const TIMEOUT: Duration = Duration::from_millis(20);
 
-/// The Redis in which limits with `store: redis` are counted (`redis`).
+/// A Redis, or a Redis Cluster (`redis`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitStoreConfig {
+pub struct RedisConfig {
     /// Host and port of one Redis, or of some nodes of a Redis Cluster (`address`).
     pub addresses: Vec<(String, u16)>,
     /// The number of the database (`database`). Default 0.
@@ -26,14 +24,14 @@ pub struct LimitStoreConfig {
     /// The file with the password (`passwordFile`). Default: none is sent.
     pub password_file: Option<PathBuf>,
     /// How the store proves itself (`tls`); `None`: plaintext, within the pod or where `plaintext` allows it.
-    pub tls: Option<LimitStoreTls>,
-    /// The longest that a decision may take (`timeout`). Default 20 ms.
+    pub tls: Option<RedisTls>,
+    /// The longest that an answer may take (`timeout`). Default 20 ms for limits, 100 ms for sessions.
     pub timeout: Duration,
 }
 
 /// TLS to the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LimitStoreTls {
+pub struct RedisTls {
     /// PEM: who signs the store's certificate (`caFile`). Default: the system's file.
     pub ca_file: Option<PathBuf>,
     /// The name in the store's certificate (`serverName`). Default: the host of its address.
@@ -42,15 +40,23 @@ pub struct LimitStoreTls {
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// Reads `rateLimits`.
-pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStoreConfig> {
+/// Reads a section that names a Redis and nothing else. Without `timeout`, an answer may take so long.
+pub(super) fn read(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    timeout: Duration,
+) -> Option<RedisConfig> {
     let mut map = reader.mapping(value)?;
-    let redis = map.require(reader, "redis").and_then(|v| read_redis(reader, v));
+    let redis = map.require(reader, "redis").and_then(|v| read_redis(reader, v, timeout));
     map.finish(reader);
     redis
 }
 
-fn read_redis(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStoreConfig> {
+fn read_redis(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    timeout: Duration,
+) -> Option<RedisConfig> {
     let mut map = reader.mapping(value)?;
     let written = map.require(reader, "address");
     let addresses = written.and_then(|v| read_addresses(reader, v));
@@ -60,7 +66,7 @@ fn read_redis(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStor
     let password_file = password.and_then(|v| reader.parsed(v, "a file", absolute));
     let tls = map.take("tls").map(|v| read_tls(reader, v));
     let plaintext = map.take("plaintext").map(|v| (v, reader.boolean(v)));
-    let timeout = read_timeout(reader, &mut map);
+    let timeout = read_timeout(reader, &mut map, timeout);
     map.finish(reader);
     if let (Some((value, _)), None) = (&username, password) {
         let fix = "a name alone proves nothing; write `passwordFile`".to_owned();
@@ -76,7 +82,7 @@ fn read_redis(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStor
         }
         _ => {}
     }
-    Some(LimitStoreConfig {
+    Some(RedisConfig {
         addresses,
         database: u16::try_from(database?).ok()?,
         username: username.and_then(|(_, username)| username),
@@ -98,15 +104,19 @@ fn read_addresses(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<(
     addresses.into_iter().collect()
 }
 
-fn read_timeout(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<Duration> {
-    let Some(value) = map.take("timeout") else { return Some(TIMEOUT) };
+fn read_timeout(
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+    default: Duration,
+) -> Option<Duration> {
+    let Some(value) = map.take("timeout") else { return Some(default) };
     reader.parsed(value, "a duration from 1ms to 1s", |text| {
         let within = |d: &Duration| (1..=1_000).contains(&d.as_millis());
         parse_duration(text).filter(within).ok_or("a request waits for it; such as 20ms")
     })
 }
 
-fn read_tls(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStoreTls> {
+fn read_tls(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<RedisTls> {
     let mut map = reader.mapping(value)?;
     let ca_file = map.take("caFile").and_then(|v| reader.parsed(v, "a PEM file", absolute));
     let server_name = map.take("serverName").and_then(|v| reader.text(v)).map(str::to_owned);
@@ -118,15 +128,16 @@ fn read_tls(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<LimitStoreT
         let found = "one of `certificateFile` and `keyFile`";
         reader.report(value.node.mark, found, "both or neither", None);
     }
-    Some(LimitStoreTls { ca_file, server_name, certificate: certificate.zip(key) })
+    Some(RedisTls { ca_file, server_name, certificate: certificate.zip(key) })
 }
 
-/// What a limit counts says who calls what, and how often; and whoever can write into the store lifts limits.
+/// What a limit counts says who calls what, and how often; and whoever can write into a store lifts limits, or undoes
+/// logouts.
 fn refuse_plaintext(reader: &mut YamlReader, value: YamlValue<'_>, addresses: &[(String, u16)]) {
     if addresses.iter().all(|(host, _)| is_loopback(host)) {
         return;
     }
-    let fix = "write `tls`, or `plaintext: true` where everybody on the way may read and count";
+    let fix = "write `tls`, or `plaintext: true` where everybody on the way may read and write";
     reader.report_value(value, "loopback, without `tls`", Some(fix.to_owned()));
 }
 
@@ -144,24 +155,34 @@ mod tests {
         "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\n";
 
     /// What is read of these keys, or the diagnostics.
-    fn read(keys: &str) -> Result<LimitStoreConfig, String> {
-        let text = format!("{LEAST}rateLimits: {{redis: {{{keys}}}}}");
-        let config = Config::parse("p", text.as_bytes());
-        config.map(|config| config.limit_store.unwrap()).map_err(|wrong| wrong.to_string())
+    fn read(section: &str, keys: &str) -> Result<RedisConfig, String> {
+        let text = format!("{LEAST}{section}: {{redis: {{{keys}}}}}");
+        let config = Config::parse("p", text.as_bytes()).map_err(|wrong| wrong.to_string())?;
+        Ok(config.limit_store.or(config.session_store).unwrap())
+    }
+
+    #[test]
+    fn a_session_is_waited_for_longer_than_a_limit() {
+        for (section, expect) in [("rateLimits", 20), ("sessions", 100)] {
+            let found = read(section, "address: '[::1]:6379'").unwrap();
+            assert_eq!(found.timeout, Duration::from_millis(expect), "{section}");
+        }
     }
 
     #[test]
     fn a_store_is_reached_encrypted_unless_it_is_said_otherwise() {
-        let ca = || LimitStoreTls { ca_file: Some("/ca.pem".into()), ..LimitStoreTls::default() };
+        let ca = || RedisTls { ca_file: Some("/ca.pem".into()), ..RedisTls::default() };
         for (keys, tls) in [
             ("address: '127.0.0.1:6379'", None),
             ("address: 'localhost:6379'", None),
             ("address: '[::1]:6379'", None),
             ("address: 'redis.infra:6379', plaintext: true", None),
             ("address: 'redis.infra:6379', tls: {caFile: /ca.pem}", Some(ca())),
-            ("address: ['a:1', 'b:2'], tls: {}", Some(LimitStoreTls::default())),
+            ("address: ['a:1', 'b:2'], tls: {}", Some(RedisTls::default())),
         ] {
-            assert_eq!(read(keys).unwrap().tls, tls, "{keys}");
+            for section in ["rateLimits", "sessions"] {
+                assert_eq!(read(section, keys).unwrap().tls, tls, "{section}: {keys}");
+            }
         }
         let redis = "address: 'redis.infra:6379'";
         for (keys, expect) in [
@@ -176,8 +197,10 @@ mod tests {
             ("address: redis".to_owned(), "HOST:PORT"),
             ("plaintext: true".to_owned(), "no `address`"),
         ] {
-            let found = read(&keys).unwrap_err();
-            assert!(found.contains(expect), "{keys}: {found}");
+            for section in ["rateLimits", "sessions"] {
+                let found = read(section, &keys).unwrap_err();
+                assert!(found.contains(expect), "{section}: {keys}: {found}");
+            }
         }
     }
 }

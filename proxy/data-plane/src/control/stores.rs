@@ -1,4 +1,4 @@
-//! Begins to connect to the store in which limits of all proxies are counted.
+//! Begins to connect to the stores of all proxies: in which they count limits, and remember users who signed in.
 //!
 //! Password and certificates are read once, at the start: other ones need another process, which an upgrade in place
 //! gives without a request that fails.
@@ -11,32 +11,50 @@ use global_limits::{Dial, GlobalLimits, StoreAddress, StoreSettings, StoreTls};
 use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use session_store::SessionStore;
 use zeroize::Zeroizing;
 
 use crate::connection::net::DialOptions;
 use crate::connection::web_authorities;
-use crate::control::config::{LimitStoreConfig, LimitStoreTls};
+use crate::control::config::{Config, RedisConfig, RedisTls};
 use crate::traffic::state::ProxyState;
 
 /// The longest password, bytes.
 const LONGEST_PASSWORD: usize = 4096;
 
-/// Begins to connect, where a store is configured. It is not waited for: until it answers, each policy says what holds.
+/// Begins to connect to those that are configured. None is waited for: until it answers, each policy says what holds, and
+/// nobody is signed in by a session that may have ended.
 ///
 /// # Errors
 /// A file that cannot be read, or what keeps the connection from having a thread.
-pub(super) fn start(
-    state: &Arc<ProxyState>,
-    config: Option<&LimitStoreConfig>,
-) -> anyhow::Result<()> {
-    let Some(config) = config else { return Ok(()) };
-    let store = settings(state, config).context("rateLimits.redis")?;
-    let store = GlobalLimits::start(store).context("rateLimits.redis")?;
-    state.rate_limits.count_in(store);
+pub(super) fn start(state: &Arc<ProxyState>, config: &Config) -> anyhow::Result<()> {
+    if let Some(redis) = &config.limit_store {
+        start_limits(state, redis).context("rateLimits.redis")?;
+    }
+    if let Some(redis) = &config.session_store {
+        start_sessions(state, redis).context("sessions.redis")?;
+    }
     Ok(())
 }
 
-fn settings(state: &ProxyState, config: &LimitStoreConfig) -> anyhow::Result<StoreSettings> {
+fn start_limits(state: &ProxyState, config: &RedisConfig) -> anyhow::Result<()> {
+    let settings = settings(state, config, StoreSettings::new)?;
+    state.rate_limits.count_in(GlobalLimits::start(settings)?);
+    Ok(())
+}
+
+fn start_sessions(state: &ProxyState, config: &RedisConfig) -> anyhow::Result<()> {
+    let settings = settings(state, config, SessionStore::settings)?;
+    state.remember_in(SessionStore::redis(settings)?);
+    Ok(())
+}
+
+/// What is configured, and the defaults of that store.
+fn settings(
+    state: &ProxyState,
+    config: &RedisConfig,
+    defaults: impl FnOnce(Vec<StoreAddress>) -> StoreSettings,
+) -> anyhow::Result<StoreSettings> {
     let address = |(host, port): &(String, u16)| {
         let text =
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -50,7 +68,7 @@ fn settings(state: &ProxyState, config: &LimitStoreConfig) -> anyhow::Result<Sto
         tls: config.tls.as_ref().map(tls).transpose()?,
         timeout: config.timeout,
         dial: dial(state),
-        ..StoreSettings::new(addresses)
+        ..defaults(addresses)
     })
 }
 
@@ -71,7 +89,7 @@ fn password(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-fn tls(config: &LimitStoreTls) -> anyhow::Result<StoreTls> {
+fn tls(config: &RedisTls) -> anyhow::Result<StoreTls> {
     let roots = web_authorities::read(config.ca_file.as_deref())
         .map_err(|error| anyhow!("the certificates of authorities cannot be used: {error}; name a PEM file in `tls.caFile`"))?;
     let builder = ClientConfig::builder_with_provider(identity::tls::provider())
