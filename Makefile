@@ -6,13 +6,14 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-gateway test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo demo-gateway demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
 	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
 	@echo 'make demo-gateway  the shop behind a gateway: browsers, API keys, partners, limits, changes under load'
+	@echo 'make demo-social   a social network with a login service: tokens, limits, logout everywhere'
 	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests, costs'
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
@@ -38,11 +39,11 @@ demo:
 		KEEP=$(KEEP) AUDIT=$(AUDIT) $(BUILT)/demo; \
 	fi
 
-# The same things are needed; the story of this name runs it, too.
-demo-gateway:
+# The same things are needed; the stories of these names run them, too.
+demo-gateway demo-social:
 	@tests/setup demo
 	@cargo build --locked --workspace --bins
-	@tests/in-namespace $(BUILT)/demo-gateway
+	@tests/in-namespace $(BUILT)/$@
 
 test:
 	@tests/stages setup check unit fuzz-briefly e2e cost

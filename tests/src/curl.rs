@@ -48,6 +48,16 @@ impl Answer {
         self.header("x-postern-reason").unwrap_or("")
     }
 
+    /// `403 reason`, or why there was no answer at all: for a cell of a table.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.status == 0 {
+            let why = self.error.trim().rsplit(':').next().unwrap_or("").trim();
+            return format!("no answer: {}", why.split(',').next().unwrap_or(""));
+        }
+        format!("{} {}", self.status, self.reason()).trim().to_owned()
+    }
+
     /// Panics with the whole answer unless it has this status and is complete.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {

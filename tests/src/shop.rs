@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::app::App;
-use crate::binaries::repository;
+use crate::example;
 use crate::mesh::Mesh;
 use crate::pod::Pod;
 
@@ -86,17 +86,7 @@ pub fn install_policies(mesh: &Mesh) {
 
 /// Copies one resource file of the shop into the mesh, with the mesh's own network number in its addresses.
 pub fn install(mesh: &Mesh, name: &str) {
-    mesh.policy(name, &shipped(mesh, &format!("policies/{name}")));
-}
-
-/// What a resource file of `examples/shop` says in this mesh.
-pub(crate) fn shipped(mesh: &Mesh, name: &str) -> String {
-    let path = repository().join(format!("examples/shop/{name}.yaml"));
-    let text =
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let index = mesh.network_index();
-    text.replace("10.77.0.", &format!("10.77.{index}."))
-        .replace("fd77::0:", &format!("fd77::{index:x}:"))
+    mesh.policy(name, &example::shipped(mesh, &format!("shop/policies/{name}")));
 }
 
 fn pod(mesh: &Mesh, name: &str, number: u8, ports: &[(u16, &str)], app: App) -> Pod {
@@ -117,7 +107,7 @@ fn builder(mesh: &Mesh, name: &str, number: u8) -> crate::PodBuilder {
 }
 
 fn shipped_config(name: &str) -> PathBuf {
-    repository().join(format!("examples/shop/proxy/{name}.yaml"))
+    example::file(&format!("shop/proxy/{name}"))
 }
 
 fn audit_config(mesh: &Mesh, name: &str) -> PathBuf {

@@ -2,12 +2,11 @@
 //! the mesh that believe its certificates.
 
 use crate::app::App;
-use crate::binaries::repository;
 use crate::certificates::replace;
 use crate::curl::Answer;
+use crate::example;
 use crate::mesh::Mesh;
 use crate::pod::Pod;
-use crate::shop;
 use crate::wait;
 use crate::web::{WebAuthority, WebCertificate};
 
@@ -49,13 +48,13 @@ impl ShopEdge {
         }
         let partners = WebAuthority::new("Acme");
         mesh.policy("partner-authorities", &partners.config_map("partner-authorities"));
-        let config = |name: &str| repository().join(format!("examples/shop/proxy/{name}.yaml"));
+        let config = |name: &str| example::file(&format!("shop/proxy/{name}"));
         let cart_next = mesh.pod("cart-next").number(8).port(8080, "http").known_by_files();
         let cart_next = cart_next.config_file(config("cart-next")).app(App::new("shop-cart"));
         let edge = mesh.pod("edge").number(7).gateway().config_file(config("edge"));
         let (edge, api_key) = (edge.lay_out(), new_key(mesh));
         for name in ["gateway", "routes", "shift", "clients", "mesh"] {
-            let text = shop::shipped(mesh, &format!("gateway/{name}"));
+            let text = example::shipped(mesh, &format!("shop/gateway/{name}"));
             let (_, hash) = &api_key;
             mesh.policy(&format!("edge-{name}"), &text.replace(NOBODYS, hash));
         }
@@ -89,12 +88,7 @@ impl ShopEdge {
     /// Asks the gateway for a URL with curl: its name leads there, and its certificate is verified.
     #[must_use]
     pub fn get(&self, client: &Pod, url: &str, more: &[&str]) -> Answer {
-        let (scheme, rest) = url.split_once("://").expect("a URL");
-        let host = rest.split('/').next().unwrap_or(rest);
-        let port = if scheme == "https" { 443 } else { 80 };
-        let to = format!("{host}:{port}:{}", self.edge.ipv4());
-        let believing = ["--resolve", &to, "--cacert", "/run/postern/web.pem"];
-        client.curl_with(&[&believing, more, &[url]].concat())
+        example::ask_edge(&self.edge, client, url, more)
     }
 
     /// Puts another certificate for `shop.example` in force.
@@ -104,7 +98,7 @@ impl ShopEdge {
 
     /// The share of calls below `/cart/next` that the next version of the cart gets, in percent.
     pub fn shift(&self, percent: u32) {
-        let text = shop::shipped(&self.mesh, "gateway/shift");
+        let text = example::shipped(&self.mesh, "shop/gateway/shift");
         let text = text.replace("weight: 90", &format!("weight: {}", 100 - percent));
         let text = text.replace("weight: 10}", &format!("weight: {percent}}}"));
         self.mesh.policy("edge-shift", &text);

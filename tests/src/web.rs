@@ -125,7 +125,13 @@ impl WebCertificate {
     /// The `Secret` document of this name in the namespace `shop`, of type `kubernetes.io/tls`.
     #[must_use]
     pub fn secret(&self, name: &str) -> String {
-        secret(name, &self.pem, &self.key_pem)
+        self.secret_in("shop", name)
+    }
+
+    /// The same in another namespace.
+    #[must_use]
+    pub fn secret_in(&self, namespace: &str, name: &str) -> String {
+        secret_in(namespace, name, &self.pem, &self.key_pem)
     }
 
     fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -141,8 +147,12 @@ impl WebCertificate {
 /// A `Secret` of a certificate and any key, fitting or not.
 #[must_use]
 pub fn secret(name: &str, certificate_pem: &str, key_pem: &str) -> String {
+    secret_in("shop", name, certificate_pem, key_pem)
+}
+
+fn secret_in(namespace: &str, name: &str, certificate_pem: &str, key_pem: &str) -> String {
     json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "shop"},
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace},
         "type": "kubernetes.io/tls",
         "data": {"tls.crt": STANDARD.encode(certificate_pem), "tls.key": STANDARD.encode(key_pem)},
     })

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::revocations::Revoked;
 
-/// Tokens that are revoked one by one, at most: more than that end by themselves.
+/// Tokens that are revoked one by one, and people of whom all are, at most: what is written of them has to have an end, and
+/// whoever is listed stays listed.
 const MOST_REVOKED: i64 = 10_000;
 
 const SCHEMA: &str = "
@@ -56,22 +57,27 @@ impl Accounts {
     pub fn revoke_token(&self, id: &str, ends: i64, now: i64) -> anyhow::Result<()> {
         let connection = self.0.lock();
         connection.execute("DELETE FROM revoked_tokens WHERE ends < ?1", [now])?;
-        let many: i64 =
-            connection.query_row("SELECT count(*) FROM revoked_tokens", [], |row| row.get(0))?;
+        let count = "SELECT count(*) FROM revoked_tokens";
+        let many: i64 = connection.query_row(count, [], |row| row.get(0))?;
         anyhow::ensure!(many < MOST_REVOKED, "{many} tokens are revoked already");
         let insert = "INSERT INTO revoked_tokens VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         connection.execute(insert, params![id, ends])?;
         Ok(())
     }
 
-    /// Takes back every token of a person that was issued before this moment.
+    /// Takes back every token of a person that was issued before this moment. They have all ended by `ends`.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's, and a list that is full.
     pub fn revoke_user(&self, name: &str, issued_before: i64, ends: i64) -> anyhow::Result<()> {
+        let connection = self.0.lock();
+        connection.execute("DELETE FROM revoked_users WHERE ends < ?1", [issued_before])?;
+        let count = "SELECT count(*) FROM revoked_users WHERE name <> ?1";
+        let many: i64 = connection.query_row(count, [name], |row| row.get(0))?;
+        anyhow::ensure!(many < MOST_REVOKED, "the tokens of {many} people are revoked already");
         let insert = "INSERT INTO revoked_users VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE
             SET issued_before = max(issued_before, ?2), ends = max(ends, ?3)";
-        self.0.lock().execute(insert, params![name, issued_before, ends])?;
+        connection.execute(insert, params![name, issued_before, ends])?;
         Ok(())
     }
 
@@ -125,6 +131,29 @@ mod tests {
         let again = Accounts::open(&directory.path().join("social.db")).unwrap();
         assert_eq!(again.password("ann").unwrap().as_deref(), Some("hash of ann"));
         assert_eq!(again.password("ann' OR '1'='1").unwrap(), None);
+    }
+
+    #[test]
+    fn a_full_list_refuses_who_comes_next_and_keeps_who_is_there() {
+        let (_directory, accounts) = empty();
+        {
+            let mut connection = accounts.0.lock();
+            let together = connection.transaction().unwrap();
+            for number in 0..MOST_REVOKED {
+                let (token, name) = (format!("t{number}"), format!("u{number}"));
+                together.execute("INSERT INTO revoked_tokens VALUES (?1, 100)", [token]).unwrap();
+                together.execute("INSERT INTO revoked_users VALUES (?1, 50, 100)", [name]).unwrap();
+            }
+            together.commit().unwrap();
+        }
+        assert!(accounts.revoke_token("new", 200, 60).is_err());
+        assert!(accounts.revoke_user("new", 60, 200).is_err());
+        accounts.revoke_user("u7", 60, 200).unwrap();
+        assert_eq!(accounts.revoked(60).unwrap().tokens.len(), 10_000);
+        accounts.revoke_token("new", 300, 101).unwrap();
+        accounts.revoke_user("new", 101, 300).unwrap();
+        let revoked = accounts.revoked(101).unwrap();
+        assert_eq!((revoked.tokens.len(), revoked.users.len()), (1, 2));
     }
 
     #[test]

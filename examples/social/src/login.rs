@@ -66,6 +66,9 @@ impl Login {
             (Method::POST, "/logout") => self.log_out(request.headers()),
             (Method::POST, "/logout-everywhere") => self.log_out_everywhere(request.headers()),
             (Method::GET, "/jwks.json") => Ok(json_answer(StatusCode::OK, &self.tokens.keys())),
+            (Method::GET, "/.well-known/openid-configuration") => {
+                Ok(json_answer(StatusCode::OK, &self.tokens.discovery()))
+            }
             _ => Ok(text(StatusCode::NOT_FOUND, "the login service has nothing here\n")),
         };
         answered.unwrap_or_else(|error| {

@@ -69,6 +69,16 @@ impl Tokens {
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
+    /// Where that key is found, for who knows the issuer alone (OpenID Connect Discovery 1.0 §3).
+    #[must_use]
+    pub fn discovery(&self) -> Value {
+        let issuer = &self.issuer;
+        json!({
+            "issuer": issuer, "jwks_uri": format!("{issuer}/jwks.json"),
+            "id_token_signing_alg_values_supported": ["ES256"],
+        })
+    }
+
     /// The key that verifies them, as a JWK set (RFC 7517 §5).
     #[must_use]
     pub fn keys(&self) -> Value {

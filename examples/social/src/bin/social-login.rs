@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 
 /// The login service.
 ///
-/// HTTP: POST /register · POST /login · POST /logout · POST /logout-everywhere · GET /jwks.json
+/// HTTP: POST /register · POST /login · POST /logout · POST /logout-everywhere · GET /jwks.json ·
+/// GET /.well-known/openid-configuration
 #[derive(Parser)]
 struct Flags {
     /// Where to listen for HTTP.

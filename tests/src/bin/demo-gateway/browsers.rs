@@ -2,7 +2,7 @@
 
 use postern_tests::{Answer, Pod, Table};
 
-use crate::{Stage, words};
+use crate::Stage;
 
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let browser = &stage.edge.browser;
@@ -29,18 +29,18 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
         "cart",
         "DELETE: cart's policy for the gateway",
         expected,
-        &words(&emptied),
+        &emptied.words(),
     );
     let host = ["-H", "Host: api.shop.example"];
     let misdirected = get("https://shop.example/cart/ann", &host);
     let expected = "421 misdirected_request";
-    table.row("browser", "edge", "another listener's host", expected, &words(&misdirected));
+    table.row("browser", "edge", "another listener's host", expected, &misdirected.words());
     let unknown = get("https://shop.example/cart/ann", &["-H", "Host: elsewhere.example"]);
-    table.row("browser", "edge", "a host of nobody", "404 route_not_found", &words(&unknown));
+    table.row("browser", "edge", "a host of nobody", "404 route_not_found", &unknown.words());
     let large = ["--http1.1", "--data-binary", "@/run/postern/large"];
     std::fs::write(browser.directory().join("large"), vec![b'a'; 1_200_000]).expect("a large file");
     let refused = get("https://shop.example/cart/ann", &large);
-    table.row("browser", "edge", "a body of 1.2 MB", "413 body_too_large", &words(&refused));
+    table.row("browser", "edge", "a body of 1.2 MB", "413 body_too_large", &refused.words());
 }
 
 fn headers(table: &mut Table, page: &Answer) {

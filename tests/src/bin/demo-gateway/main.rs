@@ -18,7 +18,7 @@ mod programs;
 use std::process::ExitCode;
 
 use postern_tests::shop::Shop;
-use postern_tests::{Answer, Mesh, ShopEdge, Table};
+use postern_tests::{Mesh, ShopEdge, Table};
 
 /// Everything that runs in the demo.
 struct Stage {
@@ -55,15 +55,6 @@ fn set_up(table: &Table) -> Stage {
     table
         .step("the gateway serves shop.example, api.shop.example and partners.example on port 443");
     Stage { edge, shop }
-}
-
-/// `403 reason`, or why there was no answer at all.
-fn words(answer: &Answer) -> String {
-    if answer.status == 0 {
-        let why = answer.error.trim().rsplit(':').next().unwrap_or("").trim();
-        return format!("no answer: {}", why.split(',').next().unwrap_or(""));
-    }
-    format!("{} {}", answer.status, answer.reason()).trim().to_owned()
 }
 
 /// Some lines of the gateway's metrics: what a dashboard would read.

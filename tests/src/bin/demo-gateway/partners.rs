@@ -2,13 +2,13 @@
 
 use postern_tests::Table;
 
-use crate::{Stage, words};
+use crate::Stage;
 
 const URL: &str = "https://partners.example/cart/acme";
 
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let partner = &stage.edge.partner;
-    let get = |more: &[&str]| words(&stage.edge.get(partner, URL, more));
+    let get = |more: &[&str]| stage.edge.get(partner, URL, more).words();
     let known = ["--cert", "/run/postern/partner.pem", "--key", "/run/postern/partner-key.pem"];
     let unknown = ["--cert", "/run/postern/unknown.pem", "--key", "/run/postern/unknown-key.pem"];
     table.row("acme", "cart", "GET with a certificate of Acme's", "200", &get(&known));

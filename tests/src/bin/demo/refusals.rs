@@ -1,7 +1,7 @@
 //! What policy refuses: by allow-list, by method and path, by trust domain, without TLS, without a certificate.
 
 use postern_tests::certificates::TestAuthority;
-use postern_tests::{Answer, Pod, grpc, raw};
+use postern_tests::{Pod, grpc, raw};
 use shop::proto::RefundRequest;
 
 use crate::{Stage, url};
@@ -11,7 +11,7 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let shop = &stage.shop;
     let (frontend, cart, reports) = (&shop.frontend, &shop.cart, &shop.reports);
     let ann = |from| url(from, cart, 8080, "/cart/ann");
-    let refused = words(&reports.curl(&ann(reports)));
+    let refused = reports.curl(&ann(reports)).words();
     table.row(
         "reports",
         "cart",
@@ -19,7 +19,7 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
         "403 no_matching_allow",
         &refused,
     );
-    let refused = words(&frontend.curl_with(&["-X", "DELETE", &ann(frontend)]));
+    let refused = frontend.curl_with(&["-X", "DELETE", &ann(frontend)]).words();
     table.row(
         "frontend",
         "cart",
@@ -27,9 +27,9 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
         "403 no_matching_allow",
         &refused,
     );
-    let refused = words(&frontend.curl(&url(frontend, cart, 8080, "/metrics")));
+    let refused = frontend.curl(&url(frontend, cart, 8080, "/metrics")).words();
     table.row("frontend", "cart", "GET /metrics, wrong path", "403 no_matching_allow", &refused);
-    let refused = words(&frontend.curl(&url(frontend, cart, 8080, "/cart/internal/dump")));
+    let refused = frontend.curl(&url(frontend, cart, 8080, "/cart/internal/dump")).words();
     table.row("frontend", "cart", "GET /cart/internal/dump, denied", "403 policy_denied", &refused);
     let refused = refund(frontend, &shop.payments);
     table.row(
@@ -54,9 +54,9 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
 fn outsiders(table: &mut Table, stage: &Stage) {
     let (intruder, cart) = (&stage.intruder, stage.shop.cart.exposed(8080));
     let plain = intruder.curl(&format!("http://{cart}/cart/ann"));
-    table.row("intruder", "cart", "plaintext", "no answer", &words(&plain));
+    table.row("intruder", "cart", "plaintext", "no answer", &plain.words());
     let bare = intruder.curl_with(&["-k", &format!("https://{cart}/cart/ann")]);
-    table.row("intruder", "cart", "TLS without a certificate", "no answer", &words(&bare));
+    table.row("intruder", "cart", "TLS without a certificate", "no answer", &bare.words());
     let partner = TestAuthority::new("partner.example").workload("shop", "frontend");
     partner.write(intruder.directory());
     let file = |name: &str| intruder.directory().join(name).display().to_string();
@@ -68,7 +68,7 @@ fn outsiders(table: &mut Table, stage: &Stage) {
         &file("key.pem"),
         &format!("https://{cart}/cart/ann"),
     ]);
-    table.row("partner", "cart", "SVID of spiffe://partner.example", "no answer", &words(&foreign));
+    table.row("partner", "cart", "SVID of spiffe://partner.example", "no answer", &foreign.words());
 }
 
 fn refund(frontend: &Pod, payments: &Pod) -> String {
@@ -82,15 +82,6 @@ fn refund(frontend: &Pod, payments: &Pod) -> String {
             Err(error) => error.to_string(),
         }
     })
-}
-
-/// `403 reason`, or why there was no answer at all.
-fn words(answer: &Answer) -> String {
-    if answer.status == 0 {
-        let why = answer.error.trim().rsplit(':').next().unwrap_or("").trim();
-        return format!("no answer: {}", why.split(',').next().unwrap_or(""));
-    }
-    format!("{} {}", answer.status, answer.reason()).trim().to_owned()
 }
 
 fn no_answer(text: &str) -> String {

@@ -1,0 +1,20 @@
+//! The demos show what they say: `make demo-gateway`, `make demo-social`.
+
+use std::process::Command;
+
+#[test]
+fn gateway_demo_is_as_expected() {
+    is_as_expected("demo-gateway");
+}
+
+#[test]
+fn social_demo_is_as_expected() {
+    is_as_expected("demo-social");
+}
+
+fn is_as_expected(demo: &str) {
+    let output = Command::new(postern_tests::binary(demo)).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(" rows are as expected"), "{said}");
+}
