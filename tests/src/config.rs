@@ -131,7 +131,7 @@ impl ProxyConfig<'_> {
 }
 
 /// Lays the keys of `change` over `config`, objects key by key, everything else whole.
-pub(crate) fn overlay(config: &mut Value, change: &Value) {
+pub fn overlay(config: &mut Value, change: &Value) {
     match (config, change) {
         (Value::Object(config), Value::Object(change)) => {
             for (key, value) in change {

@@ -80,6 +80,7 @@ pub use browser::{Browser, Fetched, Page, Person, Shown};
 pub use capture::{Capture, Captured};
 pub use certificate_shown::Certificate;
 pub use collector::{CollectedSpan, Collector, CollectorMood};
+pub use config::overlay;
 pub use curl::Answer;
 pub use inside::Task;
 pub use load::{Load, LoadReport};

@@ -60,6 +60,7 @@ impl ProviderClient {
             "post_logout_redirect_uris": [format!("https://{host}/bye")],
             "backchannel_logout_uri": format!("https://{host}/.postern/back-channel-logout"),
             "backchannel_logout_session_required": true,
+            "require_auth_time": true,
         });
         crate::config::overlay(&mut client, authentication);
         Self(client)
@@ -129,6 +130,13 @@ impl Provider {
     pub fn start_again(&mut self) {
         self.process = run(&self.pod);
         self.wait();
+    }
+
+    /// Starts it again, where it knows nothing any more.
+    pub fn start_afresh(&mut self) {
+        let state = self.pod.directory().join("state.json");
+        std::fs::remove_file(state).expect("the provider keeps a state");
+        self.start_again();
     }
 
     /// Has it sign with a new key in place of the old one, which it does not publish any more.

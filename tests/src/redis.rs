@@ -41,13 +41,19 @@ impl Redis {
     /// What a proxy.yaml says of it where users who signed in are remembered there.
     #[must_use]
     pub fn session_config(&self) -> Value {
-        json!({"sessions": {"redis": {"address": self.address().to_string(), "plaintext": true}}})
+        json!({"sessions": {"redis": self.settings()}})
     }
 
     /// What a proxy.yaml says of it where limits are counted there.
     #[must_use]
     pub fn config(&self) -> Value {
-        json!({"rateLimits": {"redis": {"address": self.address().to_string(), "plaintext": true}}})
+        json!({"rateLimits": {"redis": self.settings()}})
+    }
+
+    /// What a `redis` of a proxy.yaml says of it.
+    #[must_use]
+    pub fn settings(&self) -> Value {
+        json!({"address": self.address().to_string(), "plaintext": true})
     }
 
     /// Kills it: what it knew is gone.

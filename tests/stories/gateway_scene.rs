@@ -2,7 +2,7 @@
 
 use postern_tests::certificates::replace;
 use postern_tests::web::WebAuthority;
-use postern_tests::{Answer, Mesh, Pod, wait};
+use postern_tests::{Answer, Mesh, Pod, PodBuilder, wait};
 use serde_json::{Value, json};
 
 use crate::scene::{allow, cart_builder};
@@ -23,9 +23,18 @@ pub(crate) fn gateway() -> GatewayScene {
 
 /// The same with further resources, each a file of this name.
 pub(crate) fn gateway_with(more: &[(&str, &Value)]) -> GatewayScene {
-    let mesh = Mesh::start();
+    gateway_on(Mesh::start(), WebAuthority::new("the web"), more, |edge| edge)
+}
+
+/// The same on a mesh that has begun, where something is different about the gateway. It finds whom the web believes in
+/// `/run/postern/web-ca.pem`.
+pub(crate) fn gateway_on(
+    mesh: Mesh,
+    web: WebAuthority,
+    more: &[(&str, &Value)],
+    different: impl FnOnce(PodBuilder) -> PodBuilder,
+) -> GatewayScene {
     mesh.policy("cart-for-edge", &allow("cart", "edge"));
-    let web = WebAuthority::new("the web");
     mesh.policy("shop-cert", &web.server(&["shop.example"]).secret("shop-cert"));
     mesh.policy("gateway", &gateway_of(&[http(80), https("shop", "shop-cert")]));
     mesh.policy("cart-route", &cart_route().to_string());
@@ -34,10 +43,26 @@ pub(crate) fn gateway_with(more: &[(&str, &Value)]) -> GatewayScene {
     }
     let forwarded = json!({"from": ["cluster.local/ns/shop/sa/edge"]});
     let cart = cart_builder(&mesh).config(json!({"inbound": {"forwardedFor": forwarded}})).start();
-    let edge = mesh.pod("edge").gateway().config(json!({"limits": {"resourcePoll": "1s"}})).start();
+    let edge = edge(&mesh, "edge", &web, different);
     let client = mesh.pod("client").outside().start();
     replace(&client.directory().join("web.pem"), &web.pem());
     GatewayScene { edge, client, cart, web, mesh }
+}
+
+/// A replica of the gateway, in a pod of this name.
+pub(crate) fn edge(
+    mesh: &Mesh,
+    name: &str,
+    web: &WebAuthority,
+    different: impl FnOnce(PodBuilder) -> PodBuilder,
+) -> Pod {
+    let quick = json!({"limits": {"resourcePoll": "1s"}});
+    let edge = mesh.pod(name).service_account("edge").gateway().config(quick);
+    let edge = different(edge).lay_out();
+    replace(&edge.directory().join("web-ca.pem"), &web.pem());
+    edge.start_processes();
+    edge.ready();
+    edge
 }
 
 /// The Gateway `edge` with these listeners.
@@ -101,11 +126,16 @@ impl GatewayScene {
     }
 
     pub(crate) fn get_as(&self, client: &Pod, url: &str, more: &[&str]) -> Answer {
+        Self::get_at(&self.edge, client, url, more)
+    }
+
+    /// The same at this replica.
+    pub(crate) fn get_at(edge: &Pod, client: &Pod, url: &str, more: &[&str]) -> Answer {
         let (scheme, rest) = url.split_once("://").unwrap();
         let authority = rest.split('/').next().unwrap();
         let usual = if scheme == "https" { "443" } else { "80" };
         let (host, port) = authority.split_once(':').unwrap_or((authority, usual));
-        let to = format!("{host}:{port}:{}", self.edge.ipv4());
+        let to = format!("{host}:{port}:{}", edge.ipv4());
         let believing = ["--resolve", &to, "--cacert", "/run/postern/web.pem"];
         client.curl_with(&[&believing, more, &[url]].concat())
     }

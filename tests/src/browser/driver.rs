@@ -38,6 +38,7 @@ struct Script {
 impl Driver {
     pub(super) fn start(pod: &Pod, web: &WebAuthority) -> Self {
         let turn = Turn::take();
+        wait_for_addresses(pod);
         let peers = target_directory().join("peers");
         let script = peers.join("browser/drive.mjs");
         assert!(script.is_file(), "{} is not there: run `tests/setup test`", script.display());
@@ -105,6 +106,14 @@ impl Drop for Script {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Until no address of the pod is tentative any more: a browser ends whatever it is loading when an address comes.
+fn wait_for_addresses(pod: &Pod) {
+    wait::until_true("the pod's addresses to settle", || {
+        let links = pod.command("ip", &["-6", "address", "show", "dev", "eth0"]).ok();
+        links.contains("fe80:") && !links.contains("tentative")
+    });
 }
 
 /// The lines of an output as they come.
