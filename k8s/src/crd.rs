@@ -8,6 +8,9 @@ mod client_traffic_policy;
 mod fault_injection;
 mod rate_limit_policy;
 mod sign_in;
+mod token_exchange;
+mod token_introspection;
+mod token_revocation;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +25,9 @@ pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
 pub use rate_limit_policy::RateLimitPolicy;
 pub use sign_in::SignIn;
+pub use token_exchange::TokenExchange;
+pub use token_introspection::TokenIntrospection;
+pub use token_revocation::TokenRevocation;
 
 /// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
 /// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
@@ -134,6 +140,9 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         ClientTrafficPolicy::crd(),
         ApiKeyPolicy::crd(),
         SignIn::crd(),
+        TokenIntrospection::crd(),
+        TokenRevocation::crd(),
+        TokenExchange::crd(),
     ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];

@@ -39,6 +39,12 @@ pub enum PolicyKind {
     ApiKeyPolicy,
     /// `policy.postern.dev`
     SignIn,
+    /// `policy.postern.dev`
+    TokenIntrospection,
+    /// `policy.postern.dev`
+    TokenRevocation,
+    /// `policy.postern.dev`
+    TokenExchange,
     /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
     GatewayClass,
     /// `gateway.networking.k8s.io`
@@ -95,7 +101,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -111,6 +117,9 @@ impl PolicyKind {
         Self::RateLimitPolicy,
         Self::ApiKeyPolicy,
         Self::SignIn,
+        Self::TokenIntrospection,
+        Self::TokenRevocation,
+        Self::TokenExchange,
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
@@ -138,6 +147,15 @@ impl PolicyKind {
                 ("ApiKeyPolicy", OWN, &["v1alpha1"], "apikeypolicies", Authorization)
             }
             Self::SignIn => ("SignIn", OWN, &["v1alpha1"], "signins", Authorization),
+            Self::TokenIntrospection => {
+                ("TokenIntrospection", OWN, &["v1alpha1"], "tokenintrospections", Authorization)
+            }
+            Self::TokenRevocation => {
+                ("TokenRevocation", OWN, &["v1alpha1"], "tokenrevocations", Authorization)
+            }
+            Self::TokenExchange => {
+                ("TokenExchange", OWN, &["v1alpha1"], "tokenexchanges", Authorization)
+            }
             Self::ServiceEntry => {
                 ("ServiceEntry", NETWORKING, &["v1"], "serviceentries", Destination)
             }

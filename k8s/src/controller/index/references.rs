@@ -126,7 +126,9 @@ impl References {
             PolicyKind::ClientTrafficPolicy
             | PolicyKind::ApiKeyPolicy
             | PolicyKind::RateLimitPolicy
-            | PolicyKind::SignIn => {
+            | PolicyKind::SignIn
+            | PolicyKind::TokenIntrospection
+            | PolicyKind::TokenExchange => {
                 scope(document).edge().iter().filter_map(EdgeParent::of).collect()
             }
             _ => BTreeSet::new(),
@@ -246,6 +248,7 @@ fn certificates(
 fn credentials(kind: PolicyKind, document: &Value, namespace: &Arc<str>) -> BTreeSet<ObjectName> {
     let pointers: &[&str] = match kind {
         PolicyKind::SignIn => &["/spec/clientSecretRef", "/spec/session/keysSecretRef"],
+        PolicyKind::TokenIntrospection => &["/spec/clientSecretRef"],
         _ => &[],
     };
     let references = pointers.iter().filter_map(|pointer| document.pointer(pointer));

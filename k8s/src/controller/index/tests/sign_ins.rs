@@ -129,3 +129,52 @@ fn a_sign_in_with_a_mistake_is_told_as_it_is() {
     assert_eq!(index.refused().len(), 1);
     assert_eq!(names(&index, "edge-1"), ["SignIn/shop/staff"]);
 }
+
+#[test]
+fn policies_about_tokens_are_told_to_whom_they_select() {
+    let introspection = |more: Value| {
+        let mut spec = json!({
+            "issuer": "https://id.example", "clientId": "shop", "clientSecretRef": {"name": "oidc"},
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let cart = json!({"selector": {"matchLabels": {"app": "cart"}}});
+    let edge = json!({"targetRefs": [{"group": GROUP, "kind": "Gateway", "name": "edge"}]});
+    let revocation = json!({"tokens": [{"issuer": "https://id.example", "id": "a"}]});
+    let asks = |namespace: &str| {
+        vec![format!("Secret/{namespace}/oidc"), format!("TokenIntrospection/{namespace}/p")]
+    };
+    let one = |name: &str| vec![name.to_owned()];
+    use PolicyKind::{TokenExchange, TokenIntrospection, TokenRevocation};
+    for (row, kind, namespace, spec, at_edge, beside) in [
+        ("labels", TokenIntrospection, "shop", introspection(cart), vec![], asks("shop")),
+        (
+            "a gateway",
+            TokenIntrospection,
+            "shop",
+            introspection(edge.clone()),
+            asks("shop"),
+            vec![],
+        ),
+        ("elsewhere", TokenIntrospection, "bank", introspection(json!({})), vec![], vec![]),
+        (
+            "the whole mesh",
+            TokenRevocation,
+            "postern-system",
+            revocation,
+            one("TokenRevocation/postern-system/p"),
+            one("TokenRevocation/postern-system/p"),
+        ),
+        ("an exchange", TokenExchange, "shop", edge, one("TokenExchange/shop/p"), vec![]),
+    ] {
+        let mut index = index(scene());
+        for secret in secrets("shop").into_iter().chain(secrets("bank")) {
+            index.apply(secret);
+        }
+        index.apply(policy(kind, namespace, "p", &spec));
+        assert!(index.refused().is_empty(), "{row}: {:?}", index.refused());
+        assert_eq!(names(&index, "edge-1"), at_edge, "{row}");
+        assert_eq!(names(&index, "cart-1"), beside, "{row}");
+    }
+}
