@@ -257,6 +257,8 @@ fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
     add("iss", user.issuer.as_str().into());
     add("sub", user.subject.as_str().into());
     add("aud", (*settings.client_id).into());
+    // For a TokenRevocation: sessions that begin after it are good.
+    add("iat", session.created.into());
     user.acr.as_deref().into_iter().for_each(|acr| add("acr", acr.into()));
     user.auth_time.into_iter().for_each(|at| add("auth_time", at.into()));
     let mut made: Vec<(HeaderName, HeaderValue)> =
@@ -276,3 +278,6 @@ fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
     let (policy, claims) = (policy.name.clone(), Arc::new(claims));
     KnownClaims { origin: ClaimsOrigin::Session, policy, claims, made }
 }
+
+#[cfg(test)]
+mod tests;

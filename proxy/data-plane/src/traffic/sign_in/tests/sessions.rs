@@ -1,0 +1,122 @@
+//! A session, from request to request.
+
+use futures_util::future::join_all;
+
+use super::scene::{Browser, PAGE, Scene, XHR};
+
+#[tokio::test]
+async fn tokens_are_renewed_once_however_many_requests_come() {
+    for session in ["", ", store: redis"] {
+        let scene = Scene::start("", session).await;
+        scene.provider.memory.lock().lasts = 0;
+        let mut ann = Browser::default();
+        let sent = scene.get(&mut ann, "/", PAGE).await;
+        scene.come_back(&mut ann, sent.location()).await;
+        scene.provider.memory.lock().lasts = 3600;
+        scene.provider.memory.lock().claims["email"] = "ann@new.example".into();
+        let before = ann.clone();
+        let together = (0..8).map(|_| async {
+            let mut tab = before.clone();
+            let came = scene.get(&mut tab, "/a", XHR).await;
+            (came.subject().map(str::to_owned), tab)
+        });
+        for (subject, tab) in join_all(together).await {
+            assert_eq!(subject.as_deref(), Some("ann"), "{session}");
+            ann = tab;
+        }
+        let mut late = before.clone();
+        assert_eq!(scene.get(&mut late, "/a", XHR).await.subject(), Some("ann"), "{session}");
+        assert_eq!(scene.get(&mut ann, "/a", XHR).await.subject(), Some("ann"), "{session}");
+        let asked = scene.provider.take_asked();
+        assert_eq!(asked, ["authorization_code", "refresh_token"], "{session}");
+        assert_eq!(scene.count("postern_session_refresh_total{result=\"success\"}"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refresh_ends_the_session() {
+    let scene = Scene::start("", "").await;
+    scene.provider.memory.lock().lasts = 0;
+    let mut ann = Browser::default();
+    let sent = scene.get(&mut ann, "/", PAGE).await;
+    scene.come_back(&mut ann, sent.location()).await;
+    scene.provider.memory.lock().refresh = None;
+    let came = scene.get(&mut ann, "/a", XHR).await;
+    assert_eq!((came.status(), came.reason()), (401, "sign_in_required"));
+    assert_eq!(ann.count("__Host-postern-s"), 0, "cleared");
+    assert_eq!(scene.count("postern_session_refresh_total{result=\"refused\"}"), 1);
+    assert_eq!(scene.count("postern_logout_total{kind=\"refresh\"}"), 1);
+}
+
+#[tokio::test]
+async fn f32_who_is_signed_in_goes_on_while_the_provider_is_away() {
+    let scene = Scene::start("", "").await;
+    scene.provider.memory.lock().lasts = 0;
+    let mut ann = Browser::default();
+    let sent = scene.get(&mut ann, "/", PAGE).await;
+    scene.come_back(&mut ann, sent.location()).await;
+    scene.provider.memory.lock().is_down = true;
+    scene.provider.take_asked();
+    for _ in 0..3 {
+        assert_eq!(scene.get(&mut ann, "/a", PAGE).await.subject(), Some("ann"));
+    }
+    assert_eq!(scene.provider.take_asked().len(), 1, "and is not asked by each request");
+    assert_eq!(scene.count("postern_session_refresh_total{result=\"unavailable\"}"), 1);
+}
+
+#[tokio::test]
+async fn s41_oauth2_login_state_a_cookie_is_of_one_host_alone() {
+    let scene = Scene::start("", "").await;
+    let mut ann = Browser::default();
+    scene.sign_in(&mut ann, "/").await;
+    let value = ann.cookies["__Host-postern-s"].clone();
+    let cut = value[..value.len() - 1].to_owned();
+    let mut turned = value.clone().into_bytes();
+    turned[20] ^= 1;
+    let turned = String::from_utf8(turned).unwrap();
+    for (row, value, host) in [
+        ("another host", &value, "other.example"),
+        ("cut", &cut, "shop.example"),
+        ("one bit of it", &turned, "shop.example"),
+        ("twice", &format!("{value}; __Host-postern-s={value}"), "shop.example"),
+        ("empty", &String::new(), "shop.example"),
+    ] {
+        let mut thief = Browser::default();
+        thief.cookies.insert("__Host-postern-s".into(), value.clone());
+        let came = scene.get(&mut thief, "/a", &[XHR, &[("host", host)]].concat()).await;
+        assert_eq!((came.status(), came.reason()), (401, "sign_in_required"), "{row}");
+        assert_eq!(thief.count("__Host-postern-s"), 0, "{row}: cleared");
+    }
+}
+
+/// A session's id is made at the sign-in: what a browser had before is no part of it.
+#[tokio::test]
+async fn ghsa_f24x_5g9q_753f_a_sign_in_never_goes_on_with_an_old_session() {
+    let scene = Scene::start("", ", store: redis").await;
+    let mut ann = Browser::default();
+    let sent = scene.get(&mut ann, "/", PAGE).await;
+    let mut mallory = Browser::default();
+    scene.sign_in(&mut mallory, "/").await;
+    let planted = mallory.cookies["__Host-postern-s"].clone();
+    ann.cookies.insert("__Host-postern-s".into(), planted.clone());
+    scene.come_back(&mut ann, sent.location()).await;
+    assert_ne!(ann.cookies["__Host-postern-s"], planted);
+    let came = scene.get(&mut mallory, "/a", XHR).await;
+    assert_eq!(came.status(), 401, "and the one that was planted is over");
+    assert_eq!(scene.get(&mut ann, "/a", XHR).await.subject(), Some("ann"));
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_fit_says_so_and_a_hint_that_does_not_is_left_out() {
+    for (row, length, status, reason) in [
+        ("with the ID token it would not fit", 2_000, 303, "signed_in"),
+        ("nothing fits", 8_000, 500, "session_too_large"),
+    ] {
+        let scene = Scene::start("", ", maxCookies: 1").await;
+        scene.provider.memory.lock().claims["email"] = "a".repeat(length).into();
+        let mut ann = Browser::default();
+        let sent = scene.get(&mut ann, "/", PAGE).await;
+        let came = scene.come_back(&mut ann, sent.location()).await;
+        assert_eq!((came.status(), came.reason()), (status, reason), "{row}");
+    }
+}
