@@ -103,6 +103,8 @@ struct CheckFindings {
     forwarded_for: bool,
     /// Which Gateways are served: without a configuration those of our class, by a sidecar none.
     served: Option<GatewaySelection>,
+    /// Whether the configuration names a store of sessions; `None`: there is no configuration.
+    session_store: Option<bool>,
 }
 
 /// What there is where nothing is a mistake.
@@ -117,7 +119,7 @@ impl CheckFindings {
     fn strictly(mut self) -> Result<FineResources, Diagnostics> {
         let mistakes = std::mem::take(&mut self.survey.diagnostics);
         let served = self.served.as_ref();
-        let judge = |served| gateways::judge(&self.survey, served);
+        let judge = |served| gateways::judge(&self.survey, served, self.session_store);
         match (self.diagnostics, Diagnostics::ok_unless_any((), mistakes)) {
             (None, Ok(())) => Ok(FineResources {
                 files: self.files,
@@ -146,6 +148,10 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         Some(Ok(config)) => config.gateway.as_ref().map(GatewayConfig::selection),
         Some(Err(_)) | None => Some(GatewaySelection::default()),
     };
+    let session_store = match &config {
+        Some(Ok(config)) => Some(config.session_store.is_some()),
+        Some(Err(_)) | None => None,
+    };
     let files = match &args.resources {
         Some(asked) => read_asked(asked).and_then(|files| some_files(asked, files)),
         None => read_files(configured.as_deref()),
@@ -169,7 +175,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     if args.config.is_some() && served.is_some() {
         survey.diagnostics.extend(survey.resources.sign_in_secret_problems());
     }
-    CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served }
+    CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served, session_store }
 }
 
 /// What `check` is asked to read: `-` is standard input.

@@ -51,8 +51,12 @@ impl fmt::Display for GatewayWarning {
     }
 }
 
-/// Judges the Gateways of a survey.
-pub(super) fn judge(survey: &ResourceSurvey, selection: &GatewaySelection) -> GatewayFindings {
+/// Judges the Gateways of a survey. `session_store`: whether the proxy has one, as far as that is known.
+pub(super) fn judge(
+    survey: &ResourceSurvey,
+    selection: &GatewaySelection,
+    session_store: Option<bool>,
+) -> GatewayFindings {
     let resources = &survey.resources;
     let nothing = resources.gateways().is_empty() && resources.sign_ins().is_empty();
     if nothing && selection.gateway.is_none() {
@@ -72,7 +76,7 @@ pub(super) fn judge(survey: &ResourceSurvey, selection: &GatewaySelection) -> Ga
     };
     let mut told = warnings::of_statuses(&statuses);
     told.extend(warnings::of_strangers(&statuses, resources, selection));
-    told.extend(sign_ins::of_sign_ins(resources));
+    told.extend(sign_ins::of_sign_ins(resources, session_store));
     GatewayFindings { warnings: told.into_iter().map(place).collect(), statuses }
 }
 

@@ -109,7 +109,7 @@ struct DiagnosticExplanation {
 
 impl MigrationReport {
     fn of(findings: CheckFindings) -> Self {
-        let CheckFindings { diagnostics, files, survey, forwarded_for, served: _ } = findings;
+        let CheckFindings { diagnostics, files, survey, forwarded_for, .. } = findings;
         let differences = differences(&survey, forwarded_for);
         let mut all = diagnostics.map(policy::Diagnostics::into_vec).unwrap_or_default();
         all.extend(survey.diagnostics);

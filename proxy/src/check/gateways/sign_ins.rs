@@ -8,15 +8,16 @@ use policy::client_traffic::{ClientTrafficTarget, ListenerOwner};
 use policy::gateway::{Listener, ListenerProtocol, ObjectName};
 use policy::resources::SignIn;
 use policy::route::RouteId;
-use policy::sign_in::SignInTarget;
+use policy::sign_in::{SessionPlace, SignInTarget};
 
 use super::warnings::ToldOf;
 
-pub(super) fn of_sign_ins(resources: &Resources) -> Vec<ToldOf> {
+pub(super) fn of_sign_ins(resources: &Resources, session_store: Option<bool>) -> Vec<ToldOf> {
     let told = |sign_in: &SignIn| {
         let object = format!("SignIn {}", sign_in.name());
         let message = move |message| ToldOf { object: object.clone(), message };
-        messages(resources, sign_in).into_iter().map(message).collect::<Vec<_>>()
+        let store = without_store(sign_in, session_store);
+        messages(resources, sign_in).into_iter().chain(store).map(message).collect::<Vec<_>>()
     };
     let secrets = resources.sign_in_secret_problems().into_iter();
     let secrets = secrets.filter_map(|problem| {
@@ -37,6 +38,14 @@ fn messages(resources: &Resources, sign_in: &SignIn) -> Vec<String> {
             .to_owned()
     });
     of_targets.chain(unheard).collect()
+}
+
+/// Without a store of its own a proxy keeps in memory what was to be kept in Redis.
+fn without_store(sign_in: &SignIn, session_store: Option<bool>) -> Option<String> {
+    let wants = sign_in.settings().session.store == SessionPlace::Redis;
+    (wants && session_store == Some(false)).then(|| {
+        "its sessions are to be kept in Redis, and the configuration has no `sessions.redis`: they end with the process, and no other replica knows them".to_owned()
+    })
 }
 
 fn of_route(resources: &Resources, wanted: &RouteId) -> Option<String> {

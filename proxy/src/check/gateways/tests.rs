@@ -15,7 +15,7 @@ fn judged_for(text: &str, selection: &GatewaySelection) -> GatewayFindings {
     let file = SourceFile { name: "edge.yaml".into(), bytes: text.as_bytes().to_vec() };
     let survey = survey(&[file], &ReadOptions::strict(DEFAULT_ROOT_NAMESPACE));
     assert!(survey.diagnostics.is_empty(), "{:#?}", survey.diagnostics);
-    judge(&survey, selection)
+    judge(&survey, selection, Some(false))
 }
 
 fn object(version: &str, kind: &str, name: &str, spec: &str) -> String {
@@ -163,6 +163,12 @@ fn sign_ins_that_nobody_could_use() {
             &https,
             (" backChannelLogoutPath: /back,", ""),
             &["it has no backChannelLogoutPath"],
+        ),
+        (
+            "no store",
+            &https,
+            ("keysSecretRef: {name: keys}", "store: redis, keysSecretRef: {name: keys}"),
+            &["the configuration has no `sessions.redis`"],
         ),
         (
             "no Secret",
