@@ -141,9 +141,9 @@ impl Introspections {
 
 impl IntrospectionRule {
     /// Whether a token for these audiences is for us.
-    pub fn takes(&self, audiences: &[String]) -> bool {
+    pub fn takes<A: AsRef<str>>(&self, audiences: &[A]) -> bool {
         let wanted = &self.settings.audiences;
-        wanted.is_empty() || wanted.iter().any(|w| audiences.iter().any(|has| **w == **has))
+        wanted.is_empty() || wanted.iter().any(|w| audiences.iter().any(|has| **w == *has.as_ref()))
     }
 
     fn is_about(&self, listener: Option<&ListenerPlace<'_>>) -> bool {

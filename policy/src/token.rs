@@ -78,6 +78,18 @@ impl TokenPlace {
         vec![scheme("Bearer "), scheme("DPoP "), Self::Parameter("access_token".into())]
     }
 
+    /// These places in the order in which they are looked at, each once.
+    pub fn in_order<'p>(places: impl IntoIterator<Item = &'p Self>) -> Vec<&'p Self> {
+        let mut found: Vec<&Self> = Vec::new();
+        for place in places {
+            if !found.contains(&place) {
+                found.push(place);
+            }
+        }
+        found.sort_by(|a, b| a.order().cmp(&b.order()));
+        found
+    }
+
     /// The order in which places are looked at: headers by name, longer prefixes first, so that a value belongs to the
     /// place that describes it best; then parameters, then cookies.
     fn order(&self) -> (u8, &str, usize) {
@@ -196,6 +208,11 @@ impl TokenRules {
                 || claims.audiences.iter().any(|audience| wanted.iter().any(|w| **w == *audience));
             *rule.jwt.issuer == *claims.issuer && audience && rule.may_present(peer)
         })
+    }
+
+    /// Whether a rule names this issuer.
+    pub fn know_issuer(&self, issuer: &str) -> bool {
+        self.rules.iter().any(|rule| *rule.jwt.issuer == *issuer)
     }
 
     /// Every place where a token may stand, in the order they are looked at, each once.

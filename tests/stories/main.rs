@@ -42,6 +42,7 @@ mod identities;
 mod injected;
 mod interception;
 mod interim_answers;
+mod introspection;
 mod kubelet;
 mod loops;
 mod modes;

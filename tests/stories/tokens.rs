@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// An issuer in a pod outside the mesh, with a web certificate of its own making.
 pub(crate) struct Issuer {
     pod: Pod,
-    process: Process,
+    pub(crate) process: Process,
     pub(crate) url: String,
     /// Who vouches for its web certificate, PEM.
     pub(crate) authority: String,
@@ -65,7 +65,7 @@ impl Issuer {
         issuer
     }
 
-    fn ask(&self, arguments: &[&str], path: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, arguments: &[&str], path: &str) -> (u16, String) {
         let url = format!("{}{path}", self.url);
         let answer = self.pod.curl_with(&[&["-k"], arguments, &[&*url]].concat());
         (answer.status, answer.body)

@@ -24,6 +24,17 @@ function signingKey() {
   return { ...keys[rotations++ % keys.length], kid: randomUUID(), use: 'sig', alg: 'ES256' };
 }
 
+// `bob` gets opaque tokens, about which `cart` asks.
+const clientsOfIntrospection = [['bob', ['client_credentials']], ['cart', []]].map(([name, grants]) => ({
+  client_id: name,
+  client_secret: 'a secret of the tests',
+  grant_types: grants,
+  redirect_uris: [],
+  response_types: [],
+  id_token_signed_response_alg: 'ES256',
+  token_endpoint_auth_method: 'client_secret_basic',
+}));
+
 function provider() {
   const provider = new Provider(issuer, {
     jwks: { keys: [signingKey()] },
@@ -35,18 +46,22 @@ function provider() {
       response_types: [],
       id_token_signed_response_alg: 'ES256',
       token_endpoint_auth_method: 'client_secret_post',
-    }],
+    }, ...clientsOfIntrospection],
+    // Of tokens that nobody but this issuer can read: whose they are.
+    extraTokenClaims: (_, token) => (token.clientId === 'bob' ? { sub: 'bob', role: 'buyer' } : undefined),
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       dPoP: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => audience,
-        getResourceServerInfo: () => ({
+        getResourceServerInfo: (_, __, client) => ({
           audience,
           scope: 'buy',
-          accessTokenFormat: 'jwt',
+          accessTokenFormat: client.clientId === 'bob' ? 'opaque' : 'jwt',
           accessTokenTTL: 300,
           jwt: { sign: { alg: 'ES256' } },
         }),

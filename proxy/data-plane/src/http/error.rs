@@ -53,6 +53,9 @@ pub enum RequestError {
     /// Its token is not valid.
     #[error("refused token: {0}")]
     Token(TokenRefusal),
+    /// Its token's issuer does not say whether it is active.
+    #[error("the token's issuer does not say in time whether it is active")]
+    IntrospectionUnavailable,
     /// Its API key is not accepted.
     #[error("refused API key: {0}")]
     ApiKey(ApiKeyRefusal),
@@ -252,6 +255,7 @@ impl RequestError {
             Self::BackendInvalid { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::TokenExchangeUnavailable(_)
+            | Self::IntrospectionUnavailable
             | Self::NoIdentity(_)
             | Self::Unresolved(_)
             | Self::NoEndpoint(_)
@@ -275,6 +279,7 @@ impl RequestError {
         match self {
             Self::Gate(refusal) => refusal.reason,
             Self::Token(refusal) => refusal.as_str(),
+            Self::IntrospectionUnavailable => "introspection_unavailable",
             Self::ApiKey(refusal) => refusal.as_str(),
             Self::SignIn(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),

@@ -220,6 +220,10 @@ metrics! {
     "postern_token_exchange_total" token_exchange: IntCounterVec ["result"];
         "Users' tokens exchanged for tokens of the mesh, by result",
         "A request needs a token of the mesh: a new one, one that was got before (`cached`), or none (`refused`, `unavailable`).";
+    "postern_introspection_total" introspections: IntCounterVec ["result", "cache"];
+        "Tokens that their issuer was asked about, by result: active, inactive, refused (active, and not for us), \
+         unavailable; and whether the answer was known (hit)",
+        "A request with such a token is authenticated, or refused.";
     "postern_app_metrics_total" app_metrics: IntCounterVec ["result"];
         "Times the app's own metrics were asked for, by result",
         "`/metrics` is scraped and `metrics.app` is set.";

@@ -445,6 +445,12 @@ pub const REASONS: &[Reason] = &[
         "The issuer says that the token is not active: expired, revoked, or never issued.",
         "The client gets a new one; an answer of the issuer counts for `cache.negative` at most.",
     ),
+    caller(
+        "introspection_unavailable",
+        503,
+        "The issuer does not say in time whether the token is active.",
+        "The log: `an issuer does not say whether a token is active`; the issuer, and the Secret of the TokenIntrospection.",
+    ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
     caller(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use policy::{ApiKeyFacts, Snapshot, TokenClaims};
+use policy::{ApiKeyFacts, GatewayListener, Snapshot, TokenClaims};
 
 use crate::traffic::api_key::AuthenticatedApiKey;
 use crate::traffic::jwt::AuthenticatedToken;
@@ -42,14 +42,21 @@ pub enum ClaimsOrigin {
 }
 
 impl KnownClaims {
-    /// Whether what was found out still counts under this snapshot.
+    /// Whether what was found out still counts under this snapshot, at this listener of a gateway.
     #[must_use]
-    pub fn is_accepted(&self, snapshot: &Snapshot) -> bool {
+    pub fn is_accepted(
+        &self,
+        snapshot: &Snapshot,
+        listener: Option<&Arc<GatewayListener>>,
+    ) -> bool {
         match self.origin {
             ClaimsOrigin::Session => snapshot.sign_ins().policies().any(|policy| {
                 policy.name == self.policy && *policy.settings.issuer == *self.claims.issuer
             }),
-            ClaimsOrigin::Introspection => true,
+            ClaimsOrigin::Introspection => {
+                let listener = listener.map(|listener| listener.place());
+                snapshot.introspections().still_accepts(&self.policy, &self.claims, listener)
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ use policy::{
 
 pub use crate::http::TokenRefusal;
 pub use cache::TokenCache;
+pub(in crate::traffic) use locate::{hide as hide_token, locate_in};
 pub use replay::UsedProofs;
 
 use crate::connection::registry::Peer;

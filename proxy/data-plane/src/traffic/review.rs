@@ -182,7 +182,8 @@ impl JudgedRequest {
             return None;
         }
         if let Some(known) = self.caller.token.known() {
-            return known.is_accepted(snapshot).then_some(Some(claims));
+            let accepted = known.is_accepted(snapshot, self.listener.as_ref());
+            return accepted.then_some(Some(claims));
         }
         if rules.is_empty() {
             // Tokens are no longer checked, but left to the app.

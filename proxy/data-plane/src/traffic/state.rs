@@ -32,6 +32,7 @@ use crate::traffic::client_connections::ClientConnections;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::edge::Edge;
+use crate::traffic::introspection::desk::IntrospectionDesk;
 use crate::traffic::jwt::UsedProofs;
 use crate::traffic::provider_calls::ProviderCalls;
 use crate::traffic::rate_limits::RequestLimits;
@@ -63,8 +64,10 @@ pub struct ProxyState {
     pub token_exchange: TokenExchanger,
     /// What the sign-ins of a gateway share.
     pub(crate) sign_ins: SignIns,
+    /// What issuers have said of tokens, and how they are asked.
+    pub(crate) introspections: Arc<IntrospectionDesk>,
     /// How providers on the web are asked, by control and workers alike.
-    pub provider_calls: ProviderCalls,
+    pub provider_calls: Arc<ProviderCalls>,
     /// The limits of callers, and what they have used of them.
     pub rate_limits: RequestLimits,
     /// The proofs of possession that were used.
@@ -132,6 +135,8 @@ impl ProxyState {
         let metrics = Arc::new(Metrics::new(names)?);
         let spans = span_queue(&settings, &metrics);
         let clock = Arc::new(Clock::start());
+        let provider_calls = Arc::new(ProviderCalls::new(&settings));
+        let introspections = IntrospectionDesk::new(provider_calls.clone(), clock.clone());
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
@@ -148,7 +153,8 @@ impl ProxyState {
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
             sign_ins: SignIns::default(),
-            provider_calls: ProviderCalls::new(&settings),
+            introspections,
+            provider_calls,
             used_proofs: UsedProofs::default(),
             sessions: OnceLock::new(),
             drain: watch::Sender::new(DrainStage::No),

@@ -99,6 +99,11 @@ impl Metrics {
         self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
     }
 
+    /// Counts a token that its issuer was asked about.
+    pub fn introspection(&self, result: &str, cache: &str) {
+        self.introspections.with_label_values(&[result, cache]).inc();
+    }
+
     /// Counts a handshake: `side` is `server`, `client` or `edge`.
     pub fn handshake(&self, side: &str, result: &str) {
         self.handshakes.with_label_values(&[side, result]).inc();

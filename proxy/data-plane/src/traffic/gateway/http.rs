@@ -23,6 +23,7 @@ use crate::labels::Protocol;
 use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, CorsFields, Forwarder, RequestPlace, RoutedRequest};
+use crate::traffic::introspection;
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
@@ -168,19 +169,13 @@ impl ExchangePhases for GatewayPhases {
         host.as_str()
     }
 
-    /// The listener is known first: it says whose word counts, and who must sign in.
+    /// The listener is known first: it says whose word counts, and who must sign in. What an issuer says of a token may stand
+    /// in the place of a session.
     async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Phase<()> {
         let client = self.begin(exchange)?;
-        if self.is_sign_in_needed(exchange) {
-            // Boxed, because it is large, and most gateways have none.
-            return Box::pin(self.authenticate_signed_in(exchange, client)).await;
-        }
-        self.judge.authenticate(exchange, client)?;
-        // It may have been judged by a newer snapshot.
-        match self.is_sign_in_needed(exchange) {
-            true => Err(RequestError::Withdrawn.into()),
-            false => Ok(()),
-        }
+        let asked = introspection::authenticate(&self.gateway.worker.state, exchange).await?;
+        self.authenticate_client(exchange, client).await?;
+        Ok(introspection::confirm(&asked, exchange)?)
     }
 
     async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<EdgeTarget> {
@@ -279,6 +274,23 @@ impl GatewayPhases {
         let longest = listener.clients.limits.request_timeout;
         routed.within = routed.within.into_iter().chain(patience).chain(longest).min();
         Ok(routed)
+    }
+
+    async fn authenticate_client(
+        &self,
+        exchange: &mut Exchange<'_>,
+        client: Option<IpAddr>,
+    ) -> Phase<()> {
+        if self.is_sign_in_needed(exchange) {
+            // Boxed, because it is large, and most gateways have none.
+            return Box::pin(self.authenticate_signed_in(exchange, client)).await;
+        }
+        self.judge.authenticate(exchange, client)?;
+        // It may have been judged by a newer snapshot.
+        match self.is_sign_in_needed(exchange) {
+            true => Err(RequestError::Withdrawn.into()),
+            false => Ok(()),
+        }
     }
 
     /// Whether anybody must sign in at this gateway.

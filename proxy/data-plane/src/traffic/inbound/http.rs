@@ -19,6 +19,7 @@ use crate::labels::Protocol;
 use crate::traffic::app;
 use crate::traffic::client;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
+use crate::traffic::introspection;
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
 use crate::traffic::mesh::StreamKind;
@@ -110,10 +111,13 @@ impl ExchangePhases for InboundPhases {
     }
 
     /// The token comes before policy, which uses its claims.
-    fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
-        let forwarded_for = &self.inbound.worker.state.settings.inbound.forwarded_for;
+    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Phase<()> {
+        let state = &self.inbound.worker.state;
+        let forwarded_for = &state.settings.inbound.forwarded_for;
         let remote_ip = client::remote_ip(forwarded_for, self.sender, &exchange.parts.headers);
-        ready(self.judge.authenticate(exchange, remote_ip).map_err(Into::into))
+        let asked = introspection::authenticate(state, exchange).await?;
+        self.judge.authenticate(exchange, remote_ip)?;
+        Ok(introspection::confirm(&asked, exchange)?)
     }
 
     fn route(&self, _: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {

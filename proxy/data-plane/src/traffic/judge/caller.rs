@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use policy::{ApiKeyTable, Snapshot, TokenRules};
+use policy::{ApiKeyTable, GatewayListener, Snapshot, TokenRules};
 
 use super::RequestJudge;
 use super::token;
@@ -35,7 +35,7 @@ impl RequestJudge {
             gate::refuse_other_spellings(&exchange.parts.headers, snapshot.header_names())
                 .map_err(RequestError::Gate)?;
             if before.by.is_some() {
-                return before.still_counts(snapshot);
+                return before.still_counts(snapshot, exchange.listener.as_ref());
             }
         }
         let caller = self.authenticated(exchange, snapshot)?;
@@ -54,7 +54,7 @@ impl RequestJudge {
         let peer = self.connection.peer();
         let token =
             token::authenticate(&self.worker, peer, snapshot, parts, admitted.host(), path)?;
-        let token = token::joined(token, known, snapshot, parts)?;
+        let token = token::joined(token, known, snapshot, (parts, listener.as_ref()))?;
         refuse_revoked(&token, snapshot)?;
         let rules = snapshot.api_keys().rules(listener.as_ref().map(|listener| listener.place()));
         let now = self.worker.state.clock.unix();
@@ -76,12 +76,17 @@ impl JudgedCaller {
     /// others, nobody could tell what they would have made of it, and the request ends ([0402]).
     ///
     /// [0402]: ../../../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
-    fn still_counts(self, snapshot: &Snapshot) -> Result<Self, RequestError> {
+    fn still_counts(
+        self,
+        snapshot: &Snapshot,
+        listener: Option<&Arc<GatewayListener>>,
+    ) -> Result<Self, RequestError> {
         let same = |(tokens, api_keys): &(Arc<TokenRules>, Arc<ApiKeyTable>)| {
             *tokens == *snapshot.tokens() && *api_keys == *snapshot.api_keys()
         };
         refuse_revoked(&self.caller.token, snapshot)?;
-        let known = self.caller.token.known().is_none_or(|known| known.is_accepted(snapshot));
+        let known = self.caller.token.known();
+        let known = known.is_none_or(|known| known.is_accepted(snapshot, listener));
         if known && self.by.as_ref().is_none_or(same) {
             Ok(self)
         } else {

@@ -1,7 +1,9 @@
 //! Whose token a request carries, by the state of this proxy.
 
+use std::sync::Arc;
+
 use http::request::Parts;
-use policy::{CanonicalPath, HostName, KeySource, Snapshot};
+use policy::{CanonicalPath, GatewayListener, HostName, KeySource, Snapshot};
 
 use crate::connection::registry::Peer;
 use crate::http::error::RequestError;
@@ -40,14 +42,14 @@ pub(super) fn joined(
     token: AuthenticatedToken,
     known: Option<KnownClaims>,
     snapshot: &Snapshot,
-    parts: &mut Parts,
+    (parts, listener): (&mut Parts, Option<&Arc<GatewayListener>>),
 ) -> Result<AuthenticatedToken, RequestError> {
     let Some(known) = known else { return Ok(token) };
     if token.claims().is_some() {
         return Err(RequestError::Token(TokenRefusal::TwoTokens));
     }
     // It was asked by rules that may be gone.
-    if !known.is_accepted(snapshot) {
+    if !known.is_accepted(snapshot, listener) {
         return Err(RequestError::Withdrawn);
     }
     for (name, value) in &known.made {

@@ -1,6 +1,6 @@
 //! Where the token of a request is, and how it is removed.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use policy::{TokenPlace, TokenRules};
@@ -10,11 +10,11 @@ use crate::http::query;
 
 /// A token and where it was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct LocatedToken<'r> {
-    /// Index of the place in [`TokenRules::places`].
-    pub(super) place: usize,
+pub(in crate::traffic) struct LocatedToken<'r> {
+    /// Index of the place among those that were looked at: of [`TokenRules::places`], for a JSON Web Token.
+    pub(in crate::traffic) place: usize,
     /// The token's bytes, not verified at all.
-    pub(super) token: Cow<'r, [u8]>,
+    pub(in crate::traffic) token: Cow<'r, [u8]>,
 }
 
 /// Finds the request's token. `target_query` is without `?`.
@@ -26,18 +26,30 @@ pub(super) fn locate<'r>(
     headers: &'r HeaderMap,
     target_query: Option<&'r str>,
 ) -> Result<Option<LocatedToken<'r>>, TokenRefusal> {
+    locate_in(rules.places(), headers, target_query)
+}
+
+/// The same in these places, which are in their order ([`TokenPlace::in_order`]).
+///
+/// # Errors
+/// As [`locate`].
+pub(in crate::traffic) fn locate_in<'r, P: Borrow<TokenPlace>>(
+    places: &'r [P],
+    headers: &'r HeaderMap,
+    target_query: Option<&'r str>,
+) -> Result<Option<LocatedToken<'r>>, TokenRefusal> {
     let mut found = None;
     let mut take =
         |place: usize, token: Cow<'r, [u8]>| match found.replace(LocatedToken { place, token }) {
             None => Ok(()),
             Some(_) => Err(TokenRefusal::TwoTokens),
         };
-    let places = rules.places();
     for (index, place) in places.iter().enumerate() {
-        match place {
+        match place.borrow() {
             TokenPlace::Header { name, prefix } => {
                 for value in headers.get_all(&**name) {
-                    let better = places[..index].iter().any(|other| describes(other, name, value));
+                    let better =
+                        places[..index].iter().any(|other| describes(other.borrow(), name, value));
                     if let Some(token) = after_prefix(value, prefix).filter(|_| !better) {
                         take(index, Cow::Borrowed(token))?;
                     }
@@ -85,7 +97,7 @@ fn cookie_value<'c>(pair: &'c [u8], name: &str) -> Option<&'c [u8]> {
 }
 
 /// Removes a token from the headers, when it was found there. A parameter is removed by [`query::remove`].
-pub(super) fn hide(place: &TokenPlace, headers: &mut HeaderMap) {
+pub(in crate::traffic) fn hide(place: &TokenPlace, headers: &mut HeaderMap) {
     match place {
         TokenPlace::Header { name, prefix } => {
             let Ok(name) = HeaderName::try_from(&**name) else { return };
