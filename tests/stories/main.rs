@@ -56,6 +56,7 @@ mod refused;
 mod replicas;
 mod request_forms;
 mod retries;
+mod revocations;
 mod routes;
 mod scene;
 mod sds;
