@@ -68,6 +68,8 @@ impl Authority {
             .run("init", &["--trust-domain", mesh.trust_domain(), "--passphrase-file", passphrase]);
         fs::write(authority.directory.join("federation.yaml"), "federation: []\n")
             .expect("a federation file");
+        fs::write(authority.directory.join("registry.yaml"), "entries: []\n")
+            .expect("a registry file");
         fs::write(authority.bundle(), authority.run("bundle", &[])).expect("a bundle file");
         authority.start_again();
         authority
@@ -138,6 +140,12 @@ impl Authority {
     /// Believes no other trust domain from now on.
     pub fn end_federation(&self) {
         replace(&self.directory.join("federation.yaml"), "federation: []\n");
+    }
+
+    /// These workloads may vouch for users from now on, where its options name `/run/postern/registry.yaml`.
+    pub fn let_vouch(&self, workloads: &[&str]) {
+        let registry = json!({ "tokenVouchers": workloads });
+        replace(&self.directory.join("registry.yaml"), &registry.to_string());
     }
 
     /// Runs one step of a root roll-over: prepare, activate, retire or status.

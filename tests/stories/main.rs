@@ -69,6 +69,7 @@ mod sign_in_replicas;
 mod sign_in_scene;
 mod spiffe_client;
 mod stream_routes;
+mod token_exchange;
 mod tokens;
 mod traces;
 mod traversal;
