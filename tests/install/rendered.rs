@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use postern_tests::repository;
@@ -30,7 +30,11 @@ fn printed(command: &mut Command) -> String {
 
 /// `kubectl kustomize k8s/manifests/FOLDER`.
 pub(crate) fn kustomized(folder: &str) -> String {
-    let path = repository().join("k8s/manifests").join(folder);
+    kustomized_at(&repository().join("k8s/manifests").join(folder))
+}
+
+/// `kubectl kustomize PATH`.
+pub(crate) fn kustomized_at(path: &Path) -> String {
     printed(Command::new(peer("kubectl-1.37/kubectl")).arg("kustomize").arg(path))
 }
 

@@ -10,7 +10,7 @@ const VERSIONS: [&str; 3] = ["1.37", "1.36", "1.35"];
 /// Kinds that are not Kubernetes' own have no schema there; the operator that brings them checks them.
 const FOREIGN: [&str; 2] = ["PodMonitor", "PrometheusRule"];
 
-fn check(what: &str, yaml: &str) {
+pub(crate) fn check(what: &str, yaml: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rendered.yaml");
     let own = yaml.split("\n---\n").filter(|document| {
