@@ -73,6 +73,9 @@ impl Recorder {
     }
 }
 
+/// Makes fields of an answer.
+type LateFields = Box<dyn FnOnce() -> Vec<(HeaderName, HeaderValue)> + Send + Sync>;
+
 /// One request. Dropping it counts it, logs it, and ends it on its connection.
 pub struct RequestRecord {
     recorder: Arc<Recorder>,
@@ -99,6 +102,8 @@ pub struct RequestRecord {
     underway: Option<Underway>,
     /// What phases add to the answer, whoever gives it.
     answer_fields: Vec<(HeaderName, HeaderValue)>,
+    /// What a phase makes for the answer only when that comes.
+    late_fields: Option<LateFields>,
     /// It counts as under way at the limits of its caller.
     concurrency: Vec<UnderwayGuard>,
     dropped: u32,
@@ -137,6 +142,7 @@ impl RequestRecord {
             in_flight: None,
             underway: None,
             answer_fields: Vec::new(),
+            late_fields: None,
             concurrency: Vec::new(),
             dropped: 0,
             sent: 0,
@@ -258,12 +264,21 @@ impl RequestRecord {
         self.answer_fields.extend(fields);
     }
 
+    /// Fields that are made when the head of the answer comes.
+    pub fn answer_late(
+        &mut self,
+        fields: impl FnOnce() -> Vec<(HeaderName, HeaderValue)> + Send + Sync + 'static,
+    ) {
+        self.late_fields = Some(Box::new(fields));
+    }
+
     /// Puts into the head of the answer what phases add to it, beside what is there, and what its listener says of it.
     pub fn complete_head(&mut self, headers: &mut HeaderMap) {
         if let Some((fields, tls)) = &self.listener_fields {
             fields.change(headers, *tls);
         }
-        for (name, value) in self.answer_fields.drain(..) {
+        let late = self.late_fields.take().map(|fields| fields()).unwrap_or_default();
+        for (name, value) in self.answer_fields.drain(..).chain(late) {
             headers.append(name, value);
         }
     }

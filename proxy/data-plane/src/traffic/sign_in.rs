@@ -207,7 +207,13 @@ async fn admit_session(
     let desk = desk.map_err(|refusal| desk::refusal(asked_by, refusal, None, Vec::new()))?;
     let cookies = cookies::of(&exchange.parts.headers);
     let (session, set) = signed_in(&desk, &cookies).await?;
-    exchange.record.answer_also(set.into_iter().map(answer::set_cookie));
+    if desk.jar.is_completed(&cookies) {
+        let seen = desk.jar.set_completed(false);
+        exchange.record.answer_also(seen.into_iter().map(answer::set_cookie));
+    }
+    if !set.is_empty() {
+        exchange.record.answer_late(kept(state, policy, &session, set));
+    }
     exchange.known = Some(known(policy, &session));
     Ok(())
 }
@@ -238,15 +244,28 @@ async fn signed_in(
     if !demand.is_met_by(user.acr.as_deref(), user.auth_time, desk.now) {
         return Err(desk.step_up(cookies, &demand));
     }
-    let mut set = Vec::new();
-    if is_new {
-        // What cannot be kept anew goes on as it was.
-        set = desk.keep(&mut session, cookies).await.unwrap_or_default();
-    }
-    if desk.jar.is_completed(cookies) {
-        set.extend(desk.jar.set_completed(false));
-    }
+    // What cannot be kept anew goes on as it was.
+    let set = match is_new {
+        true => desk.keep(&mut session, cookies).await.unwrap_or_default(),
+        false => Vec::new(),
+    };
     Ok((session, set))
+}
+
+/// The cookies of a session, for an answer that may come late: another request may have renewed the session by then.
+fn kept(
+    state: &Arc<ProxyState>,
+    policy: &SignInPolicy,
+    session: &Session,
+    set: Vec<HeaderValue>,
+) -> impl FnOnce() -> Vec<(HeaderName, HeaderValue)> + Send + Sync + 'static {
+    let key = session.user.refresh_token.as_ref();
+    let key = key.map(|token| cookies::refresh_key(policy, token));
+    let state = state.clone();
+    move || match key.is_some_and(|key| state.sign_ins.is_superseded(&key)) {
+        true => Vec::new(),
+        false => set.into_iter().map(answer::set_cookie).collect(),
+    }
 }
 
 /// What policy, the app and later phases see of a session.

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 /// How long an outcome is told: longer than requests of one page are apart, and too short to be of use to who has found
 /// an old cookie.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// Outcomes kept: 1,000 sessions refreshed each second.
+/// How long it is known that there was one: longer than most answers of apps take to come.
+const KEPT: Duration = Duration::from_secs(60);
+/// Outcomes kept: 160 sessions refreshed each second.
 const MOST: usize = 10_000;
 
 /// Outcomes by the SHA-256 of what was used up: the refresh token of before.
@@ -37,13 +39,18 @@ impl<V: Clone> RecentOutcomes<V> {
         (now.saturating_duration_since(*came) < GRACE).then(|| outcome.clone())
     }
 
-    /// Keeps an outcome, and drops those that are no longer told; of too many, the oldest.
+    /// What became of it, also when it is no longer told.
+    pub(super) fn known(&self, key: &[u8; 32]) -> Option<V> {
+        self.0.lock().by_key.get(key).map(|(_, outcome)| outcome.clone())
+    }
+
+    /// Keeps an outcome, and drops the old ones; of too many, the oldest.
     pub(super) fn put(&self, key: [u8; 32], outcome: V, now: Instant) {
         let mut outcomes = self.0.lock();
         outcomes.by_key.insert(key, (now, outcome));
         outcomes.order.push_back((now, key));
         while let Some((came, oldest)) = outcomes.order.front().copied() {
-            let is_over = now.saturating_duration_since(came) >= GRACE;
+            let is_over = now.saturating_duration_since(came) >= KEPT;
             if !is_over && outcomes.order.len() <= MOST {
                 break;
             }
@@ -79,7 +86,9 @@ mod tests {
         recent.put([1; 32], 'c', after(9));
         recent.put([3; 32], 'd', after(10));
         assert_eq!(recent.get(&[1; 32], after(12)), Some('c'), "the later one has stayed");
-        recent.put([4; 32], 'e', after(40));
+        assert_eq!(recent.get(&[3; 32], after(30)), None);
+        assert_eq!(recent.known(&[3; 32]), Some('d'), "no longer told, and still known");
+        recent.put([4; 32], 'e', after(80));
         let held = recent.0.lock();
         assert_eq!((held.by_key.len(), held.order.len()), (1, 1), "what is over is dropped");
     }

@@ -9,6 +9,9 @@ use super::cookies::CarriedSession;
 use super::desk::Desk;
 use crate::http::SignInRefusal;
 
+/// So many seconds before a refresh a session is not written.
+const REFRESH_IS_NEAR: u64 = 5;
+
 /// What a request's cookies come to.
 pub(super) enum FoundSession {
     /// There is none.
@@ -63,8 +66,10 @@ async fn check(
     if revoked.await.map_err(|_| SignInRefusal::Store)? {
         return Ok(FoundSession::Over("it was ended by a logout"));
     }
-    let due = session.see(now, idle);
-    Ok(FoundSession::Lasts(session, due || old_key))
+    // Nothing is kept anew while it may be renewed: what another request keeps then is newer.
+    let is_near = session.is_due_for_refresh(now.saturating_add(REFRESH_IS_NEAR));
+    let due = !is_near && (session.see(now, idle) || old_key);
+    Ok(FoundSession::Lasts(session, due))
 }
 
 /// All by which a session may have been ended early.

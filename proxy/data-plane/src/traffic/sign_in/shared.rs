@@ -32,6 +32,14 @@ pub(super) enum Refreshed {
     Unavailable,
 }
 
+impl SignIns {
+    /// Whether a session is known that has taken the place of the one with this refresh token: a cookie of the old one that
+    /// came now would undo it.
+    pub(super) fn is_superseded(&self, refresh_key: &[u8; 32]) -> bool {
+        matches!(self.recent.known(refresh_key), Some(Refreshed::Renewed(_)))
+    }
+}
+
 impl Default for SignIns {
     fn default() -> Self {
         Self {

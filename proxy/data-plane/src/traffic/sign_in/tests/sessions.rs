@@ -1,8 +1,18 @@
 //! A session, from request to request.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_lc_rs::rand::SystemRandom;
+use browser_session::{Session, SignedIn};
 use futures_util::future::join_all;
+use http::HeaderValue;
+use serde_json::Map;
 
 use super::scene::{Browser, PAGE, Scene, XHR};
+use crate::traffic::sign_in::cookies::refresh_key;
+use crate::traffic::sign_in::kept;
+use crate::traffic::sign_in::shared::Refreshed;
 
 #[tokio::test]
 async fn tokens_are_renewed_once_however_many_requests_come() {
@@ -119,4 +129,37 @@ async fn a_session_that_does_not_fit_says_so_and_a_hint_that_does_not_is_left_ou
         let came = scene.come_back(&mut ann, sent.location()).await;
         assert_eq!((came.status(), came.reason()), (status, reason), "{row}");
     }
+}
+
+/// An app may take its time to answer, and a cookie in that answer would undo what another request has renewed meanwhile.
+#[tokio::test]
+async fn a_late_answer_does_not_bring_an_old_session_back() {
+    let scene = Scene::start("", "").await;
+    let mut ann = Browser::default();
+    scene.sign_in(&mut ann, "/").await;
+    let state = scene.state();
+    let snapshot = state.snapshot();
+    let policy = snapshot.sign_ins().policies().next().unwrap().clone();
+    let user = SignedIn {
+        issuer: scene.provider.issuer(),
+        subject: "ann".into(),
+        provider_session: None,
+        claims: Map::new(),
+        id_token: None,
+        refresh_token: Some("old".to_owned().into()),
+        access_expires: None,
+        auth_time: None,
+        acr: None,
+    };
+    let session = Session::begin(user, 1, 10, &SystemRandom::new()).unwrap();
+    let set = || vec![HeaderValue::from_static("a=b")];
+    let (early, late) =
+        (kept(state, &policy, &session, set()), kept(state, &policy, &session, set()));
+    assert_eq!(early().len(), 1);
+    let key = refresh_key(&policy, &"old".to_owned().into());
+    let recent = &state.sign_ins.recent;
+    recent.put(key, Refreshed::Unavailable, Instant::now());
+    assert_eq!(kept(state, &policy, &session, set())().len(), 1, "nothing has come of it");
+    recent.put(key, Refreshed::Renewed(Arc::new(session.clone())), Instant::now());
+    assert!(late().is_empty());
 }
