@@ -18,6 +18,10 @@ fn usage_and_configuration_mistakes_end_with_2() {
     let short = ["run", "--dir", &ca, "--leaf-lifetime", "1s", "--allow-short-lifetimes"];
     check(&short, "outside 2s to 24h");
     check(&["run", "--dir", &ca, "--replicas", "2"], "--replicas 2 needs --state DIR");
+    let issuer = |url| ["run", "--dir", &ca, "--bundle-endpoint", "[::]:0", "--jwt-issuer", url];
+    check(&issuer("http://id.example"), "the scheme must be https");
+    check(&issuer("https://id.example/"), "leave the slash at the end away");
+    check(&["run", "--dir", &ca, "--jwt-issuer", "https://id.example"], "--bundle-endpoint");
     check(&["run", "--dir", &ca, "--pkcs11-module", "x.so"], "--pkcs11-token");
     check(&["revoke", "--dir", &ca], "--serial");
     let secret = place.path("secret");
@@ -28,6 +32,8 @@ fn usage_and_configuration_mistakes_end_with_2() {
     let registry = place.path("registry.yaml");
     fs::write(&registry, "entries:\n  - identity: nobody\n").unwrap();
     check(&["run", "--dir", &ca, "--registry", &registry], "entry 1: identity `nobody`");
+    fs::write(&registry, "tokenVouchers: [spiffe://other/gateway]\n").unwrap();
+    check(&["run", "--dir", &ca, "--registry", &registry], "tokenVouchers: identity");
 
     bad(agent(&["run"]), 2, "--authority");
     bad(agent(&["run", "--authority", "nowhere", "--trust-bundle", "x"]), 2, "HOST:PORT");
