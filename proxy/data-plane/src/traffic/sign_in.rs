@@ -116,7 +116,8 @@ pub(crate) fn confirm_route(
     listener: &GatewayListener,
     rule: &RouteRule,
 ) -> Result<(), RequestError> {
-    let Some(snapshot) = &exchange.snapshot else { return Ok(()) };
+    // It was judged by one.
+    let snapshot = exchange.snapshot.as_ref().ok_or(RequestError::Withdrawn)?;
     let table = snapshot.sign_ins();
     if table.is_empty() || AskedBy::of(exchange.parts) == AskedBy::Preflight {
         return Ok(());

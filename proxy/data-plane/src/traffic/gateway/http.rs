@@ -295,7 +295,7 @@ impl GatewayPhases {
 
     /// Whether anybody must sign in at this gateway.
     fn is_sign_in_needed(&self, exchange: &Exchange<'_>) -> bool {
-        exchange.snapshot.as_ref().is_some_and(|snapshot| !snapshot.sign_ins().is_empty())
+        exchange.snapshot.as_ref().is_none_or(|snapshot| !snapshot.sign_ins().is_empty())
     }
 
     /// Who is signed in comes first: what they came by is judged as any token is.
