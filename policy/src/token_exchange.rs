@@ -11,8 +11,6 @@ use crate::{Resources, Workload};
 
 /// The longest life of a token of the mesh, and the default one.
 pub const MAX_EXCHANGED_LIFETIME: Duration = Duration::from_secs(300);
-/// The most bytes of the claims that a token of the mesh takes over, as JSON.
-pub const MAX_EXCHANGED_CLAIMS: usize = 4096;
 
 /// What one TokenExchange says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::jwt::internal::OWN_CLAIMS;
 use identity::{SpiffeId, TrustDomain};
 
 use super::listener_target;
@@ -22,9 +23,6 @@ const MAX_TEXT: usize = 2048;
 const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// The claims that are taken over where nothing is written.
 const DEFAULT_CLAIMS: [&str; 2] = ["email", "groups"];
-/// What the issuer of the new token says itself.
-const ISSUERS_OWN: [&str; 11] =
-    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "act", "may_act", "cnf", "orig_iss"];
 
 /// A TokenExchange.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +117,7 @@ fn bounded(text: &str) -> Result<Box<str>, &'static str> {
 }
 
 fn claim(text: &str) -> Result<Box<str>, &'static str> {
-    match ISSUERS_OWN.contains(&text) {
+    match OWN_CLAIMS.contains(&text) {
         true => Err("the mesh's own authority says this claim itself; name one of the user's"),
         false => bounded(text),
     }

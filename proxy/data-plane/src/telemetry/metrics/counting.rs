@@ -245,6 +245,11 @@ impl Metrics {
         self.logouts.with_label_values(&[kind]).inc();
     }
 
+    /// A request needed a token of the mesh.
+    pub(crate) fn token_exchange(&self, result: &'static str) {
+        self.token_exchange.with_label_values(&[result]).inc();
+    }
+
     /// The app's own metrics were asked for: `success`, or why they are missing.
     pub(crate) fn app_metrics(&self, result: &str) {
         self.app_metrics.with_label_values(&[result]).inc();

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
 use identity::jws::Jws;
+use identity::jwt::internal::{is_original_issuer, is_user};
 use policy::{JwtRule, TokenClaims, TokenRule, TokenRules};
 use serde_json::{Map, Value};
 
@@ -126,20 +127,30 @@ fn by_rule(
     Ok(VerifiedToken { rule: rule.clone(), bound: bound(said)?, claims, made, expires, not_before })
 }
 
-/// A token of the mesh names who acts for its subject (RFC 8693 §4.1), a workload of the own trust domain, and says that
-/// it is a JWT. So a workload's own JWT-SVID, which the same keys sign, is nobody's user.
+/// A token of the mesh names a user, who authenticated the user, and who acts for the user (RFC 8693 §4.1), a workload of
+/// the own trust domain; and it says that it is a JWT. So a workload's own JWT-SVID, which the same keys sign, is nobody's
+/// user.
 fn check_internal(
     jws: &Jws<'_>,
     said: &Map<String, Value>,
     domain: &identity::TrustDomain,
 ) -> Result<(), TokenRefusal> {
-    let kind = jws.header().get("typ").and_then(Value::as_str);
-    if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("jwt")) {
+    if jws.header().get("typ").is_none_or(|kind| kind != "JWT") {
         return Err(TokenRefusal::Malformed("a token of the mesh whose `typ` is not JWT"));
     }
-    match internal_token::acts_for(said, domain) {
+    if !internal_token::acts_for(said, domain) {
+        return Err(TokenRefusal::Claims("no `act` of a workload of the own trust domain"));
+    }
+    let is = |name: &str, fits: fn(&str) -> bool| {
+        said.get(name).and_then(Value::as_str).is_some_and(fits)
+    };
+    let whole =
+        is("sub", is_user) && is("orig_iss", is_original_issuer) && is("jti", |id| !id.is_empty());
+    match whole {
         true => Ok(()),
-        false => Err(TokenRefusal::Claims("no `act` of a workload of the own trust domain")),
+        false => Err(TokenRefusal::Claims(
+            "`sub`, `orig_iss` or `jti` is not that of a token of the mesh",
+        )),
     }
 }
 

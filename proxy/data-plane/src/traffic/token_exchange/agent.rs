@@ -72,7 +72,8 @@ impl AgentClient {
                 client.exchange(request(question)).await
             }
         };
-        believed(answer.map_err(refused)?.into_inner(), now)
+        let answer = answer.map_err(|status| refused(&status, question))?;
+        believed(answer.into_inner(), now)
     }
 
     async fn connect(&self) -> Result<TokenExchangeClient<Channel>, ExchangeFailure> {
@@ -117,11 +118,15 @@ fn is_broken(status: &Status) -> bool {
 }
 
 /// What an agent's status means for the request (`proto/token_exchange.proto`). Its words hold no part of a token.
-fn refused(status: Status) -> ExchangeFailure {
+fn refused(status: &Status, question: &ExchangeQuestion) -> ExchangeFailure {
     let why = format!("the agent says {:?}: {}", status.code(), status.message());
-    match status.code() {
-        Code::InvalidArgument | Code::Unauthenticated => ExchangeFailure::Refused(why.into()),
-        // Among them PermissionDenied: that this workload may not vouch for users is no fault of the user's.
+    match (status.code(), &question.subject) {
+        // That this workload may not vouch for users is no fault of the user's; that a token is for another workload is
+        // one of the app's that sends it.
+        (Code::InvalidArgument | Code::Unauthenticated, _)
+        | (Code::PermissionDenied, ExchangeSubject::Token(_)) => {
+            ExchangeFailure::Refused(why.into())
+        }
         _ => ExchangeFailure::Unavailable(why.into()),
     }
 }

@@ -3,17 +3,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use policy::token_exchange::MAX_EXCHANGED_CLAIMS;
+use identity::jwt::internal::{MAX_CLAIMS, is_original_issuer, is_user};
 use policy::{TokenClaims, TokenExchangeRule};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::exchanger::ExchangeFailure;
-
-/// The longest name of a user that a token of the mesh has, in bytes.
-const MAX_SUBJECT: usize = 255;
-/// The longest name of an issuer, in bytes.
-const MAX_ISSUER: usize = 512;
 
 /// One question.
 pub(crate) struct ExchangeQuestion {
@@ -51,17 +46,17 @@ impl ExchangeQuestion {
     ) -> Result<Self, ExchangeFailure> {
         let refused = |why: &str| ExchangeFailure::Refused(why.into());
         let subject = user.subject.as_deref().unwrap_or("");
-        if subject.is_empty() || subject.len() > MAX_SUBJECT {
-            return Err(refused("the user's token has no `sub`, or one of more than 255 bytes"));
+        if !is_user(subject) {
+            let why = "the user's token has no `sub` of 1 to 255 bytes that names a user, and no workload";
+            return Err(refused(why));
         }
-        if subject.starts_with("spiffe://") {
-            return Err(refused("the user's token names a workload, and no user"));
-        }
-        if user.issuer.is_empty() || user.issuer.len() > MAX_ISSUER {
-            return Err(refused("the issuer's name has more than 512 bytes"));
+        if !is_original_issuer(&user.issuer) {
+            return Err(refused(
+                "the issuer's name has more than 512 bytes, or control characters",
+            ));
         }
         let claims = taken_over(&user.claims, rule);
-        if claims.len() > MAX_EXCHANGED_CLAIMS {
+        if claims.len() > MAX_CLAIMS {
             let why = "the claims that the TokenExchange names have more than 4096 bytes";
             return Err(refused(why));
         }

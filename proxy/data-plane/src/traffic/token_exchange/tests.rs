@@ -70,8 +70,8 @@ fn some_users_cannot_be_named() {
     for (row, subject, claims, why) in [
         ("nobody", None, json!({}), "no `sub`"),
         ("a name without letters", Some(""), json!({}), "no `sub`"),
-        ("a long name", Some(&*long), json!({}), "255 bytes"),
-        ("a workload", Some("spiffe://cluster.local/ns/a/sa/b"), json!({}), "names a workload"),
+        ("a long name", Some(&*long), json!({}), "no `sub`"),
+        ("a workload", Some("spiffe://cluster.local/ns/a/sa/b"), json!({}), "no `sub`"),
         ("much to say", Some("ann"), json!({"email": "x".repeat(4096)}), "4096 bytes"),
     ] {
         let user = user(subject, claims);
@@ -240,9 +240,12 @@ async fn an_agent_answers_refuses_and_is_asked_once_for_many() {
     exchanger.bearer(question("ann")).await.unwrap();
     let first = asked.lock().unwrap()[0].clone();
     assert_eq!((&*first.audience, first.lifetime), (CART, 60));
-    let token = ExchangeQuestion::of_token("t", &rule(&[]), CART.into());
-    assert_eq!(exchanger.bearer(token).await.unwrap(), "Bearer h.t.s");
+    let token = |token| ExchangeQuestion::of_token(token, &rule(&[]), CART.into());
+    assert_eq!(exchanger.bearer(token("t")).await.unwrap(), "Bearer h.t.s");
     assert_eq!(asked.lock().unwrap().len(), 2);
+    // A token that is for another workload is the app's mistake.
+    let not_for_us = exchanger.bearer(token("not-let")).await.unwrap_err();
+    assert!(matches!(not_for_us, ExchangeFailure::Refused(_)), "{not_for_us}");
 
     for (row, who, refused) in [
         ("a token that has ended", "expired", true),
@@ -257,7 +260,7 @@ async fn an_agent_answers_refuses_and_is_asked_once_for_many() {
     }
     let counted = results(&metrics);
     let of = |result: &str| counted.get(result).map(String::as_str);
-    assert_eq!((of("refused"), of("unavailable")), (Some("2"), Some("4")));
+    assert_eq!((of("refused"), of("unavailable")), (Some("3"), Some("4")));
     assert_eq!((of("issued"), of("cached")), (Some("11"), Some("1")));
 }
 

@@ -9,6 +9,8 @@ fn internal(changes: Value) -> Value {
     let mut said = claims(json!({
         "iss": "spiffe://cluster.local",
         "aud": CART,
+        "jti": "1",
+        "orig_iss": "https://id.example",
         "act": {"sub": "spiffe://cluster.local/ns/edge/sa/gateway"},
     }));
     for (name, value) in changes.as_object().unwrap() {
@@ -47,6 +49,9 @@ fn s39_claims_of_an_internal_token() {
             "token_issuer_unknown",
         ),
         ("nobody acts: a workload's own JWT-SVID", &typed, json!({"act": null}), "token_claims"),
+        ("the user is a workload", &typed, json!({"sub": CART}), "token_claims"),
+        ("whose user it is, nobody says", &typed, json!({"orig_iss": null}), "token_claims"),
+        ("without a name", &typed, json!({"jti": null}), "token_claims"),
         ("the actor is no workload", &typed, json!({"act": {"sub": "alice"}}), "token_claims"),
         (
             "the actor is of another mesh",
