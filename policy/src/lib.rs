@@ -13,6 +13,7 @@
 
 pub mod api_key;
 mod client_credential;
+pub mod client_credentials;
 pub mod client_traffic;
 pub mod core_group;
 pub mod decision;
@@ -50,6 +51,7 @@ pub use api_key::{
     ApiKey, ApiKeyFacts, ApiKeyHash, ApiKeyPlace, ApiKeyRefusal, ApiKeyRules, ApiKeyTable,
 };
 pub use client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
+pub use client_credentials::{ClientCredentialsRule, ClientCredentialsTable, TokenProvider};
 pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};

@@ -7,6 +7,7 @@
 mod api_key_policy;
 mod authorization;
 mod backend_tls_policy;
+mod client_credentials;
 mod client_traffic;
 mod condition;
 mod config_map;
@@ -53,6 +54,7 @@ use crate::{Diagnostic, Diagnostics, Service};
 
 pub use api_key_policy::ApiKeyPolicy;
 pub use authorization::{AuthorizationPolicy, PolicyAction};
+pub use client_credentials::ClientCredentials;
 pub use client_traffic::ClientTrafficPolicy;
 pub use destination_rule::DestinationRule;
 pub use fault_injection::FaultInjection;
@@ -102,6 +104,7 @@ pub struct Resources {
     fault_injections: Vec<FaultInjection>,
     api_key_policies: Vec<ApiKeyPolicy>,
     client_traffic: Vec<ClientTrafficPolicy>,
+    client_credentials: Vec<ClientCredentials>,
     gateways: Vec<Gateway>,
     gateway_classes: Vec<GatewayClass>,
     listener_sets: Vec<ListenerSet>,
@@ -132,6 +135,7 @@ impl Resources {
             fault_injections: Vec::new(),
             api_key_policies: Vec::new(),
             client_traffic: Vec::new(),
+            client_credentials: Vec::new(),
             gateways: Vec::new(),
             gateway_classes: Vec::new(),
             listener_sets: Vec::new(),
@@ -283,6 +287,7 @@ impl Resources {
             + self.fault_injections.len()
             + self.api_key_policies.len()
             + self.client_traffic.len()
+            + self.client_credentials.len()
             + self.gateways.len()
             + self.gateway_classes.len()
             + self.listener_sets.len()
@@ -391,6 +396,16 @@ impl Resources {
         let mut found = self.sign_in_secret_problems();
         found.extend(self.sign_in_clashes());
         Diagnostics::ok_unless_any(self, found)
+    }
+
+    /// The ClientCredentials.
+    pub fn client_credentials(&self) -> &[ClientCredentials] {
+        &self.client_credentials
+    }
+
+    /// What is wrong with the Secrets that ClientCredentials name: well formed, and of no use.
+    pub fn client_credentials_secret_problems(&self) -> Vec<Diagnostic> {
+        self.client_credentials.iter().filter_map(|object| object.secret_problem(self)).collect()
     }
 
     /// The ClientTrafficPolicies.

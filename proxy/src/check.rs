@@ -175,6 +175,9 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     if args.config.is_some() && served.is_some() {
         survey.diagnostics.extend(survey.resources.sign_in_secret_problems());
     }
+    if args.config.is_some() {
+        survey.diagnostics.extend(survey.resources.client_credentials_secret_problems());
+    }
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served, session_store }
 }
 

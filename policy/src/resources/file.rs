@@ -58,6 +58,7 @@ impl Resources {
         self.peer_authentication.extend(part.peer_authentication.iter().cloned());
         self.request_authentication.extend(part.request_authentication.iter().cloned());
         self.token_policies.extend(part.token_policies.iter().cloned());
+        self.client_credentials.extend(part.client_credentials.iter().cloned());
         self.token_exchanges.extend(part.token_exchanges.iter().cloned());
         self.token_introspections.extend(part.token_introspections.iter().cloned());
         self.token_revocations.extend(part.token_revocations.iter().cloned());

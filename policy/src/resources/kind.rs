@@ -10,6 +10,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 pub(super) enum ResourceKind {
     ApiKeyPolicy,
     AuthorizationPolicy,
+    ClientCredentials,
     ClientTrafficPolicy,
     DestinationRule,
     FaultInjection,
@@ -73,6 +74,7 @@ const KNOWN: &[KnownKind] = &[
         &["v1beta1", "v1alpha3"],
     ),
     known(ResourceKind::ApiKeyPolicy, "ApiKeyPolicy", OWN, "v1alpha1", &[]),
+    known(ResourceKind::ClientCredentials, "ClientCredentials", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientTrafficPolicy, "ClientTrafficPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),
     known(ResourceKind::RateLimitPolicy, "RateLimitPolicy", OWN, "v1alpha1", &[]),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{
     Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
-    client_traffic, config_map, destination_rule, fault_injection, gateway, gateway_class, list,
-    listener_set, namespace, object, peer_authentication, rate_limit_policy, reference_grant,
-    request_authentication, route, secret, service_entry, sign_in, token_exchange,
+    client_credentials, client_traffic, config_map, destination_rule, fault_injection, gateway,
+    gateway_class, list, listener_set, namespace, object, peer_authentication, rate_limit_policy,
+    reference_grant, request_authentication, route, secret, service_entry, sign_in, token_exchange,
     token_introspection, token_policy, token_revocation,
 };
 use crate::Diagnostic;
@@ -219,6 +219,10 @@ impl ResourceSet<'_> {
             ResourceKind::ApiKeyPolicy => {
                 let read = api_key_policy::read(reader, &object)?;
                 self.resources.api_key_policies.push(read);
+            }
+            ResourceKind::ClientCredentials => {
+                let read = client_credentials::read(reader, &object)?;
+                self.resources.client_credentials.push(read);
             }
             ResourceKind::ClientTrafficPolicy => {
                 let read = client_traffic::read(reader, &object)?;

@@ -166,7 +166,7 @@ fn read_settings(
 }
 
 /// A Secret of the own namespace.
-fn secret_ref(
+pub(super) fn secret_ref(
     reader: &mut YamlReader,
     value: YamlValue<'_>,
     namespace: &Arc<str>,
@@ -176,7 +176,7 @@ fn secret_ref(
     let name = name.and_then(|v| reader.parsed(v, "a Secret's name", dns_subdomain));
     if let Some(other) = map.take_unsupported("namespace") {
         let (found, expected) = ("`namespace` of a Secret", "a Secret of the own namespace");
-        let fix = Some("put the Secret beside the SignIn".to_owned());
+        let fix = Some("put the Secret beside the object".to_owned());
         let code = DiagnosticCode::Reach;
         reader.report_with_code(code, other.node.mark, found, expected, fix);
     }

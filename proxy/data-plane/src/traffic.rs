@@ -12,6 +12,7 @@ pub mod balancing;
 pub mod caller;
 pub mod client;
 pub(crate) mod client_connections;
+pub mod client_credentials;
 pub mod decisions;
 pub mod demand;
 pub mod edge;

@@ -100,6 +100,7 @@ impl ResourceInstaller {
     fn authorize(&self, workload: &Workload, resources: &Resources) {
         let mut in_force = self.in_force.lock();
         self.state.install_limits(resources, workload);
+        self.state.install_client_credentials(resources, workload);
         let is_new = in_force
             .as_ref()
             .is_none_or(|(own, before)| own != workload || !resources.authorize_as(before));

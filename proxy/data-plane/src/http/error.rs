@@ -203,6 +203,9 @@ pub enum RequestError {
     /// Nobody exchanges the user's token for one of the mesh.
     #[error("nobody exchanges the user's token: {0}")]
     TokenExchangeUnavailable(std::sync::Arc<str>),
+    /// A request leaves for a host that gets a token of ours, and there is none.
+    #[error("no token for the host: {0}")]
+    ClientCredentialsUnavailable(std::sync::Arc<str>),
     /// The caller has made as many requests as it may, or has as many under way.
     #[error("refused by a limit: {0}")]
     Limited(Box<LimitRefusal>),
@@ -256,6 +259,7 @@ impl RequestError {
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::TokenExchangeUnavailable(_)
             | Self::IntrospectionUnavailable
+            | Self::ClientCredentialsUnavailable(_)
             | Self::NoIdentity(_)
             | Self::Unresolved(_)
             | Self::NoEndpoint(_)
@@ -284,6 +288,7 @@ impl RequestError {
             Self::SignIn(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
             Self::TokenExchangeRefused(_) => "token_exchange_refused",
+            Self::ClientCredentialsUnavailable(_) => "client_credentials_unavailable",
             Self::TokenExchangeUnavailable(_) => "token_exchange_unavailable",
             Self::Withdrawn => "policy_changed",
             Self::BadStream(_) => "bad_mesh_stream",

@@ -224,6 +224,9 @@ metrics! {
         "Tokens that their issuer was asked about, by result: active, inactive, refused (active, and not for us), \
          unavailable; and whether the answer was known (hit)",
         "A request with such a token is authenticated, or refused.";
+    "postern_client_credentials_total" client_credentials: IntCounterVec ["result"];
+        "Requests to hosts outside that get a token of the workload's own, by result",
+        "A request leaves with a new token (`fetched`), one that was fetched before (`cached`), or not at all (`unavailable`).";
     "postern_app_metrics_total" app_metrics: IntCounterVec ["result"];
         "Times the app's own metrics were asked for, by result",
         "`/metrics` is scraped and `metrics.app` is set.";

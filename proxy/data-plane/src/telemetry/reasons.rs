@@ -396,6 +396,12 @@ pub const REASONS: &[Reason] = &[
         "The log: `token keys not taken`; `postern_token_key_updates_total`.",
     ),
     caller(
+        "client_credentials_unavailable",
+        503,
+        "A ClientCredentials is about the host, and there is no token: the provider does not answer or refuses, the Secret is of no use, or the request would leave in the clear.",
+        "The log line names the cause; `postern_client_credentials_total`; docs/tokens.md.",
+    ),
+    caller(
         "token_exchange_refused",
         401,
         "The user's token cannot be exchanged for one of the mesh: it has ended, is for another workload, or names no user.",

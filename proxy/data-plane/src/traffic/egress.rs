@@ -92,6 +92,11 @@ impl EgressPool {
 }
 
 impl ExternalService {
+    /// Whether everything that is sent there goes within TLS that the proxy begins.
+    pub(crate) fn begins_tls(&self) -> bool {
+        !self.endpoints.is_empty() && self.endpoints.iter().all(|endpoint| endpoint.begins_tls())
+    }
+
     /// Whether its names are to be looked up again.
     pub(crate) fn is_stale(&self, now: u32) -> bool {
         self.stale_at.is_some_and(|stale_at| now >= stale_at)

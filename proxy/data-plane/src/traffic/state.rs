@@ -11,7 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
 use policy::{
-    Protocol, RateLimits, Resources, RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload,
+    ClientCredentialsTable, Protocol, RateLimits, Resources, RouteTable, ServiceTable, Snapshot,
+    TrafficPolicies, Workload,
 };
 use rustls_pki_types::UnixTime;
 use session_store::{MemoryBounds, SessionStore};
@@ -29,6 +30,7 @@ use crate::telemetry::trace::SpanQueue;
 use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
 use crate::traffic::client_connections::ClientConnections;
+use crate::traffic::client_credentials::added::AddedTokens;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::edge::Edge;
@@ -60,6 +62,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
+    /// The tokens that are added to what leaves for hosts outside.
+    pub client_credentials: Arc<AddedTokens>,
     /// The tokens of the mesh that stand in the place of users' own.
     pub token_exchange: TokenExchanger,
     /// What the sign-ins of a gateway share.
@@ -140,6 +144,7 @@ impl ProxyState {
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
+            client_credentials: Arc::default(),
             token_exchange: TokenExchanger::new(
                 settings.agent_socket.clone(),
                 clock.clone(),
@@ -239,6 +244,12 @@ impl ProxyState {
         self.metrics.session_store_up.set(i64::from(sessions.is_up()));
         self.metrics.session_revocations.set(number(sessions.revocations()));
         self.metrics.session_revocations_full.set(i64::from(sessions.is_full()));
+    }
+
+    /// Puts in force which requests of `workload` to hosts outside get tokens of its own.
+    pub fn install_client_credentials(&self, resources: &Resources, workload: &Workload) {
+        let table = ClientCredentialsTable::build(resources, workload);
+        self.client_credentials.install(table);
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

@@ -225,11 +225,6 @@ impl Metrics {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
-    /// A request needed a token of the mesh.
-    pub(crate) fn token_exchange(&self, result: &'static str) {
-        self.token_exchange.with_label_values(&[result]).inc();
-    }
-
     /// Counts a sign-in that has begun, or how one ended.
     pub fn sign_in(&self, result: &'static str) {
         self.sign_ins.with_label_values(&[result]).inc();
@@ -243,6 +238,11 @@ impl Metrics {
     /// Counts a session that ended before its time, by what ended it.
     pub fn logout(&self, kind: &'static str) {
         self.logouts.with_label_values(&[kind]).inc();
+    }
+
+    /// A request to a host outside needed a token of the workload's own.
+    pub(crate) fn client_credentials(&self, result: &'static str) {
+        self.client_credentials.with_label_values(&[result]).inc();
     }
 
     /// A request needed a token of the mesh.

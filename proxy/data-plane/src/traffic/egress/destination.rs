@@ -153,6 +153,11 @@ impl BodyGuard for EgressLease {
 }
 
 impl EgressDestination {
+    /// Whether its connections begin with TLS of the proxy's own.
+    pub(super) fn begins_tls(&self) -> bool {
+        self.key.tls.is_some()
+    }
+
     pub(super) fn new(key: EgressKey, limits: Limits) -> Self {
         Self {
             key,

@@ -20,6 +20,7 @@ use crate::http::error::RequestError;
 use crate::http::headers::{self, SenderTrust};
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
+use crate::traffic::client_credentials;
 use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, CorsFields, Forwarder, RequestPlace, RoutedRequest};
@@ -224,7 +225,9 @@ impl ExchangePhases for GatewayPhases {
         limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller).await?;
         let routed = self.lead(exchange, target).await?;
         let next = NextHop::Service(&routed.upstream);
-        token_exchange::into_the_mesh(&self.gateway.worker.state, exchange, next).await?;
+        let state = &self.gateway.worker.state;
+        token_exchange::into_the_mesh(state, exchange, next).await?;
+        client_credentials::add(state, exchange, &routed.upstream).await?;
         // It is asked for once.
         let _ = target.routed.set(routed);
         Ok(())

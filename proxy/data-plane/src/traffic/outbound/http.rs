@@ -18,6 +18,7 @@ use crate::http::error::RequestError;
 use crate::http::headers::SenderTrust;
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
+use crate::traffic::client_credentials;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::record::RequestRecord;
@@ -122,7 +123,8 @@ impl ExchangePhases for OutboundPhases {
 
     async fn limit(&self, exchange: &mut Exchange<'_>, routed: &RoutedRequest) -> Phase<()> {
         let state = &self.outbound.worker.state;
-        token_exchange::to_next_service(state, exchange, &routed.upstream).await
+        token_exchange::to_next_service(state, exchange, &routed.upstream).await?;
+        client_credentials::add(state, exchange, &routed.upstream).await
     }
 
     async fn forward(
