@@ -4,6 +4,7 @@
 //! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
 
 mod api_key_policy;
+mod client_credentials;
 mod client_traffic_policy;
 mod fault_injection;
 mod rate_limit_policy;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use api_key_policy::ApiKeyPolicy;
+pub use client_credentials::ClientCredentials;
 pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
 pub use rate_limit_policy::RateLimitPolicy;
@@ -143,6 +145,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         TokenIntrospection::crd(),
         TokenRevocation::crd(),
         TokenExchange::crd(),
+        ClientCredentials::crd(),
     ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];

@@ -399,6 +399,26 @@ fn kinds_about_tokens_are_read_with_every_field_of_their_schemas() {
             "audience": "spiffe://cluster.local",
         }),
     );
+    let rest = json!({
+        "selector": {"matchLabels": {}}, "hosts": ["api.example.com"], "clientId": "shop",
+        "clientAuth": "private_key_jwt", "clientSecretRef": {"name": "shop-oidc"},
+        "scopes": ["read"], "audience": "api", "resource": "https://api.example.com/",
+    });
+    let with = |key: &str, address: &str| {
+        let mut spec = rest.clone();
+        spec[key] = address.into();
+        spec
+    };
+    read("ClientCredentials", &with("issuer", "https://id.example")).unwrap();
+    let by_endpoint = with("tokenEndpoint", "https://id.example/token");
+    read("ClientCredentials", &by_endpoint).unwrap();
+    let (mut known, mut used) = (Vec::new(), vec!["/issuer".to_owned()]);
+    paths(&schema("ClientCredentials")["properties"]["spec"], "", &mut known);
+    written(&by_endpoint, "", &mut used);
+    known.sort();
+    used.sort();
+    used.dedup();
+    assert_eq!(known, used);
     let issuer = "https://id.example";
     for moment in [json!("2027-01-31T00:00:00Z"), json!(1_800_000_000)] {
         let tokens = json!([{"issuer": issuer, "id": "a", "until": moment}]);

@@ -94,6 +94,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("apikeypolicies/status", "patch", 0),
             ("authorizationpolicies", "list watch", 0),
             ("authorizationpolicies/status", "patch", 0),
+            ("clientcredentials", "list watch", 0),
+            ("clientcredentials/status", "patch", 0),
             ("configmaps", "create", 0),
             ("configmaps", "list watch patch", 1),
             ("destinationrules", "list watch", 0),

@@ -45,6 +45,8 @@ pub enum PolicyKind {
     TokenRevocation,
     /// `policy.postern.dev`
     TokenExchange,
+    /// `policy.postern.dev`
+    ClientCredentials,
     /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
     GatewayClass,
     /// `gateway.networking.k8s.io`
@@ -62,7 +64,7 @@ pub enum PolicyKind {
 pub enum KindRole {
     /// What workloads let in.
     Authorization,
-    /// How much of what workloads let in.
+    /// How much of what workloads let in, or what they show of themselves to others: a mistake closes nothing.
     Limit,
     /// What a destination means.
     Destination,
@@ -101,7 +103,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -120,6 +122,7 @@ impl PolicyKind {
         Self::TokenIntrospection,
         Self::TokenRevocation,
         Self::TokenExchange,
+        Self::ClientCredentials,
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
@@ -155,6 +158,9 @@ impl PolicyKind {
             }
             Self::TokenExchange => {
                 ("TokenExchange", OWN, &["v1alpha1"], "tokenexchanges", Authorization)
+            }
+            Self::ClientCredentials => {
+                ("ClientCredentials", OWN, &["v1alpha1"], "clientcredentials", Limit)
             }
             Self::ServiceEntry => {
                 ("ServiceEntry", NETWORKING, &["v1"], "serviceentries", Destination)

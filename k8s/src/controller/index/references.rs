@@ -248,7 +248,9 @@ fn certificates(
 fn credentials(kind: PolicyKind, document: &Value, namespace: &Arc<str>) -> BTreeSet<ObjectName> {
     let pointers: &[&str] = match kind {
         PolicyKind::SignIn => &["/spec/clientSecretRef", "/spec/session/keysSecretRef"],
-        PolicyKind::TokenIntrospection => &["/spec/clientSecretRef"],
+        PolicyKind::TokenIntrospection | PolicyKind::ClientCredentials => {
+            &["/spec/clientSecretRef"]
+        }
         _ => &[],
     };
     let references = pointers.iter().filter_map(|pointer| document.pointer(pointer));

@@ -146,7 +146,12 @@ fn policies_about_tokens_are_told_to_whom_they_select() {
         vec![format!("Secret/{namespace}/oidc"), format!("TokenIntrospection/{namespace}/p")]
     };
     let one = |name: &str| vec![name.to_owned()];
-    use PolicyKind::{TokenExchange, TokenIntrospection, TokenRevocation};
+    use PolicyKind::{ClientCredentials, TokenExchange, TokenIntrospection, TokenRevocation};
+    let egress = json!({
+        "selector": {"matchLabels": {"app": "cart"}}, "hosts": ["api.example.com"],
+        "issuer": "https://id.example", "clientId": "shop", "clientSecretRef": {"name": "oidc"},
+    });
+    let with_token = ["ClientCredentials/shop/p", "Secret/shop/oidc"].map(str::to_owned).to_vec();
     for (row, kind, namespace, spec, at_edge, beside) in [
         ("labels", TokenIntrospection, "shop", introspection(cart), vec![], asks("shop")),
         (
@@ -166,6 +171,7 @@ fn policies_about_tokens_are_told_to_whom_they_select() {
             one("TokenRevocation/postern-system/p"),
             one("TokenRevocation/postern-system/p"),
         ),
+        ("tokens of its own", ClientCredentials, "shop", egress, vec![], with_token),
         ("an exchange", TokenExchange, "shop", edge, one("TokenExchange/shop/p"), vec![]),
     ] {
         let mut index = index(scene());
