@@ -18,18 +18,7 @@ use crate::traffic::egress::ExternalService;
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::forward::Upstream;
 use crate::traffic::state::ProxyState;
-use added::{Need, Token};
-
-/// Why a request leaves without a token, which is: not at all. Holds no part of a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoToken(pub Arc<str>);
-
-impl From<NoToken> for RequestError {
-    fn from(NoToken(why): NoToken) -> Self {
-        Self::ClientCredentialsUnavailable(why)
-    }
-}
+use added::{Need, NoToken, Token};
 
 /// Adds a token to a request for a host outside, where a ClientCredentials is about it.
 ///

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use policy::{ClientCredentialsRule, ClientCredentialsTable};
 
-use super::NoToken;
+use crate::http::error::RequestError;
 use crate::traffic::single_flight::SingleFlight;
 
 /// How many seconds before its end a token is used no more: it has a way before it, and clocks differ.
@@ -19,6 +19,17 @@ const RENEWED_AT: u64 = 80;
 const RETRY: u64 = 5;
 /// Tokens on their way at a time, one a rule.
 const MOST_FLIGHTS: usize = 1024;
+
+/// Why a request leaves without a token, which is: not at all. Holds no part of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoToken(pub Arc<str>);
+
+impl From<NoToken> for RequestError {
+    fn from(NoToken(why): NoToken) -> Self {
+        Self::ClientCredentialsUnavailable(why)
+    }
+}
 
 /// A token, ready to be sent.
 #[derive(Clone, PartialEq, Eq)]

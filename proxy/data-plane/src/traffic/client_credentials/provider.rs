@@ -12,8 +12,7 @@ use policy::{ClientCredential, ClientCredentialsRule, TokenProvider};
 use tokio::time::Instant;
 use web_fetch::WebForm;
 
-use super::NoToken;
-use super::added::Token;
+use super::added::{NoToken, Token};
 use crate::traffic::state::ProxyState;
 
 /// For a token, its endpoint's discovery included.
