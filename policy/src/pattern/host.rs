@@ -49,6 +49,11 @@ impl HostPattern {
         &self.name
     }
 
+    /// Whether it is about one port alone.
+    pub(crate) fn has_port(&self) -> bool {
+        self.port.is_some()
+    }
+
     pub(crate) fn matches(&self, host: &HostName) -> bool {
         self.name.matches(host.name())
             && self.port.is_none_or(|port| host.effective_port() == Some(port))

@@ -127,7 +127,7 @@ fn read_settings(
             v,
             MAX_HOSTS,
             "a host, such as shop.example or *.shop.example",
-            HostPattern::parse,
+            host_pattern,
         )
     });
     let paths = map.take("paths").map(|v| path_patterns(reader, v));
@@ -196,6 +196,15 @@ fn patterns<T, E: std::fmt::Display>(
     let read: Vec<_> =
         items.into_iter().map(|item| reader.parsed(item, expected, &parse)).collect();
     read.into_iter().collect()
+}
+
+/// On every port: which one a client names in `Host` is its own choice, and no other listener is found by it.
+fn host_pattern(text: &str) -> Result<HostPattern, String> {
+    let pattern = HostPattern::parse(text).map_err(|error| error.to_string())?;
+    match pattern.has_port() {
+        true => Err("without a port: clients could name another one".to_owned()),
+        false => Ok(pattern),
+    }
 }
 
 fn path_patterns(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<PathPattern>> {

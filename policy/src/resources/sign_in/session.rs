@@ -98,8 +98,9 @@ fn claim_name(text: &str) -> Result<Box<str>, &'static str> {
 
 fn cookie_suffix(text: &str) -> Result<Box<str>, &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    match text.len() <= MAX_SUFFIX && text.bytes().all(plain) {
+    let dash_at_end = text.starts_with('-') || text.ends_with('-');
+    match text.len() <= MAX_SUFFIX && !dash_at_end && text.bytes().all(plain) {
         true => Ok(text.into()),
-        false => Err("lower-case letters, digits and '-', at most 32"),
+        false => Err("lower-case letters, digits and, between them, '-', at most 32"),
     }
 }

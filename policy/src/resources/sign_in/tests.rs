@@ -127,6 +127,8 @@ fn every_mistake_has_its_place() {
             "`sectionName` of an HTTPRoute",
         ),
         ("a broken host", "hosts: ['a b']".into(), "a host, such as"),
+        ("a host's port", "hosts: ['shop.example:8443']".into(), "without a port"),
+        ("a port below a host", "hosts: ['*.shop.example:8443']".into(), "without a port"),
         ("a star within", "hosts: ['a*b']".into(), "a * stands alone"),
         ("a path with a query", "paths: ['/a?b']".into(), "no ? and no #"),
         ("plain http", "issuer: http://id.example".into(), "over plain http"),
@@ -181,6 +183,8 @@ fn every_mistake_has_its_place() {
         ),
         ("no cookie", session("maxCookies: 0"), "from 1 to 5"),
         ("six cookies", session("maxCookies: 6"), "from 1 to 5"),
+        ("a suffix that ends in a dash", session("cookieSuffix: 'staff-'"), "between them"),
+        ("a suffix that begins with one", session("cookieSuffix: '-a'"), "between them"),
         ("a suffix of two words", session("cookieSuffix: 'a;b'"), "lower-case letters"),
         ("an unknown key of a session", session("secure: false"), "unknown key `secure`"),
         (
