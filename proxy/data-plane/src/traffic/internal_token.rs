@@ -58,10 +58,16 @@ pub(crate) fn remove_bearers(headers: &mut HeaderMap, goes: impl Fn(&HeaderValue
 /// What follows the scheme of a token (RFC 9110 §11.4); empty where nothing does.
 fn token(value: &HeaderValue) -> Option<&[u8]> {
     let text = value.as_bytes().trim_ascii();
-    let scheme = text.iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
+    // Whatever ends the word: apps take more than blanks for one.
+    let scheme = text.iter().take_while(|byte| is_word(**byte)).count();
     let (scheme, rest) = text.split_at_checked(scheme)?;
     let is_known = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()));
     is_known.then(|| rest.trim_ascii())
+}
+
+/// RFC 9110 §5.6.2.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn claims(token: &[u8]) -> Option<Map<String, Value>> {

@@ -29,6 +29,25 @@ fn headers(values: &[&str]) -> HeaderMap {
     values.collect()
 }
 
+/// Apps split by whatever they take for a blank.
+#[test]
+fn cve_2022_29226_every_token_goes_however_it_is_parted_from_its_scheme() {
+    for (row, value, goes) in [
+        ("a blank", &b"Bearer x"[..], true),
+        ("a tab", b"Bearer\tx", true),
+        ("a blank of another alphabet", b"Bearer\xa0x", true),
+        ("a comma", b"Bearer,x", true),
+        ("nothing", b"Bearer", true),
+        ("of another scheme", b"Basic x", false),
+        ("of a scheme with a longer name", b"Bearer-x y", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        assert_eq!(remove_bearers(&mut headers, |_| true), goes, "{row}");
+        assert_eq!(headers.contains_key(AUTHORIZATION), !goes, "{row}");
+    }
+}
+
 #[test]
 fn a_token_of_the_mesh_is_known_by_who_acts() {
     let of = |claims: Value| format!("Bearer {}", token(&claims));
