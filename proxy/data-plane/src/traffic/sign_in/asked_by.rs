@@ -53,6 +53,8 @@ pub(super) fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
     };
     let origin = match only(headers, &ORIGIN) {
         Field::Absent => None,
+        // A page with `Referrer-Policy: no-referrer` says so of its own forms, too (Fetch §3.2); the other field is not forged.
+        Field::Is(b"null") if site == Some(true) => None,
         Field::Is(origin) => Some(is_origin_of(origin, host)),
         Field::Several => Some(false),
     };
@@ -191,6 +193,16 @@ mod tests {
             ("own page of an old browser", &[("origin", "https://shop.example")], true),
             ("the port of https, written", &[("origin", "https://shop.example:443")], true),
             ("only the metadata", &[("sec-fetch-site", "same-origin")], true),
+            (
+                "own page that hides its referrer",
+                &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+                true,
+            ),
+            (
+                "another page that hides it",
+                &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+                false,
+            ),
             (
                 "a sister",
                 &[("sec-fetch-site", "same-site"), ("origin", "https://shop.example")],
