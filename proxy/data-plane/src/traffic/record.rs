@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use balancer::InFlight;
 use bytes::Bytes;
 use http::Method;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use http_body::Frame;
 use policy::{Denial, Permit};
 use rate_limit::UnderwayGuard;
@@ -279,6 +279,9 @@ impl RequestRecord {
         }
         let late = self.late_fields.take().map(|fields| fields()).unwrap_or_default();
         for (name, value) in self.answer_fields.drain(..).chain(late) {
+            if name == SET_COOKIE {
+                keep_from_caches(headers);
+            }
             headers.append(name, value);
         }
     }
@@ -423,4 +426,13 @@ impl BodyGuard for RequestRecord {
             _ => CLIENT_GONE,
         });
     }
+}
+
+/// An answer with somebody's cookie is theirs alone, whatever the app says of it: a cache in front stores answers with
+/// cookies as well (RFC 9111 §7.3).
+fn keep_from_caches(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // RFC 9213 §2 and Edge Architecture 1.0 §2.2: what these say goes before it.
+    headers.remove("cdn-cache-control");
+    headers.remove("surrogate-control");
 }

@@ -83,6 +83,7 @@ pub(crate) fn finish_upgrade(
     }
     let upstream = hyper::upgrade::on(&mut response);
     headers::keep_upgrade_only(response.headers_mut());
+    record.complete_head(response.headers_mut());
     let client = client.and_then(AnnouncedUpgrade::take);
     let carried =
         client.map(|client| tokio::spawn(copy_until_end(client, upstream, record, connection)));
