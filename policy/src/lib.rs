@@ -74,7 +74,7 @@ pub use revocation::RevokedTokens;
 pub use route_table::{RefProblem, RouteRequest, RouteTable, ServiceRoutes};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use service_table::ServiceTable;
-pub use sign_in::{SignInEndpoint, SignInPolicy, SignInTable};
+pub use sign_in::{AmbiguousSignIn, SignInEndpoint, SignInPolicy, SignInTable};
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, MtlsMode, NearestMiss, PolicyDefaults, Snapshot, Workload,
 };

@@ -19,7 +19,7 @@ use crate::{CanonicalPath, HostName};
 
 pub use keys::SessionKey;
 pub(crate) use meeting::clashes;
-pub use table::{SignInEndpoint, SignInTable};
+pub use table::{AmbiguousSignIn, SignInEndpoint, SignInTable};
 
 /// What one SignIn asks, with its secrets.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,10 +200,6 @@ impl SignInSettings {
 
     fn takes_host(&self, host: &HostName) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host))
-    }
-
-    fn takes_path(&self, path: &CanonicalPath<'_>) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches_any_reading(path))
     }
 }
 

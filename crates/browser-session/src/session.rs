@@ -101,12 +101,13 @@ impl Session {
         self.id
     }
 
-    /// Whether it lasts at this Unix second; `idle`: how many seconds without a request end it.
+    /// Whether it lasts at this Unix second. `ttl`: how many seconds it lasts at most, which may be less than when it began;
+    /// `idle`: how many seconds without a request end it.
     ///
     /// # Errors
     /// [`SessionOver`].
-    pub fn check(&self, now: u64, idle: u64) -> Result<(), SessionOver> {
-        if now >= self.ends {
+    pub fn check(&self, now: u64, ttl: u64, idle: u64) -> Result<(), SessionOver> {
+        if now >= self.ends.min(self.created.saturating_add(ttl)) {
             return Err(SessionOver::Ended);
         }
         if now >= self.last_seen.saturating_add(idle) {

@@ -32,7 +32,7 @@ pub fn session(data: &[u8]) {
     let Ok(session) = Session::from_bytes(data) else { return };
     assert_eq!(Session::from_bytes(&session.to_bytes()).as_ref(), Ok(&session));
     let now = session.created;
-    let _ = (session.check(now, 60), session.is_due_for_refresh(now), session.left(now));
+    let _ = (session.check(now, 3600, 60), session.is_due_for_refresh(now), session.left(now));
 }
 
 /// The bytes of a flow: what is taken is written as it is read, and returns to this host.

@@ -62,9 +62,17 @@ impl PathPattern {
 
     /// True when *any* reading of the path matches, as sent included: enough for a `DENY` rule.
     pub(crate) fn matches_any_reading(&self, path: &CanonicalPath<'_>) -> bool {
-        self.canonical.matches(path.as_str())
-            || self.decoded.matches(path.decoded().unwrap_or(path.as_str()))
-            || self.canonical.matches(path.raw())
+        self.matches_canonical(path) || self.matches_decoded(path) || self.matches_raw(path)
+    }
+
+    /// True when the path matches as an app reads it that decodes every escape before it looks for slashes.
+    pub(crate) fn matches_decoded(&self, path: &CanonicalPath<'_>) -> bool {
+        self.decoded.matches(path.decoded().unwrap_or(path.as_str()))
+    }
+
+    /// True when the path matches as it was sent.
+    pub(crate) fn matches_raw(&self, path: &CanonicalPath<'_>) -> bool {
+        self.canonical.matches(path.raw())
     }
 }
 

@@ -44,6 +44,15 @@ struct AttachedRoute {
     hosts: Vec<RouteHost>,
 }
 
+/// More than one SignIn is about a request, each by another reading of its path: an app might take the path for one that
+/// another SignIn guards than the one whose session is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the path is guarded by one SignIn in one reading, and by another in the other")]
+pub struct AmbiguousSignIn;
+
+/// Whether a pattern matches one of the readings of a path.
+type PathReading = fn(&PathPattern, &CanonicalPath<'_>) -> bool;
+
 /// How closely a policy means a request: its target, then its hosts, then its paths.
 type Closeness = (u8, PatternSpecificity, PatternSpecificity);
 
@@ -81,23 +90,37 @@ impl SignInTable {
     /// The policy under which a request must come from somebody who is signed in; `None`: none is about it. The closest
     /// holds: one about the route before one about the listener, its ListenerSet, its Gateway; then by host, then by path;
     /// then the first by name. `route` is the one that takes the request, as far as any does.
+    ///
+    /// It is the same however the app reads the path; where only one of its readings is guarded, that counts. How it was
+    /// sent is looked at last: no app sees it.
+    ///
+    /// # Errors
+    /// [`AmbiguousSignIn`]: the spelling of the path would choose among several.
     pub fn find(
         &self,
         listener: &ListenerPlace<'_>,
         route: Option<&RouteId>,
         host: &HostName,
         path: &CanonicalPath<'_>,
-    ) -> Option<&Arc<SignInPolicy>> {
-        let found = self.entries.iter().filter_map(|entry| {
-            let settings = &entry.policy.settings;
-            let target =
-                settings.closeness(listener, route).filter(|_| settings.takes_path(path))?;
-            Some((settings.closeness_to(target, host, Some(path))?, &entry.policy))
-        });
-        closest(found)
+    ) -> Result<Option<&Arc<SignInPolicy>>, AmbiguousSignIn> {
+        let by = |matches: PathReading| {
+            closest(self.entries.iter().filter_map(|entry| {
+                let settings = &entry.policy.settings;
+                let is_about = |pattern: &PathPattern| matches(pattern, path);
+                let target = settings.closeness(listener, route)?;
+                Some((settings.closeness_to(target, host, Some(&is_about))?, &entry.policy))
+            }))
+        };
+        match (by(PathPattern::matches_canonical), by(PathPattern::matches_decoded)) {
+            (Some(one), Some(other)) if !Arc::ptr_eq(one, other) => Err(AmbiguousSignIn),
+            (None, None) => Ok(by(PathPattern::matches_raw)),
+            (canonical, decoded) => Ok(canonical.or(decoded)),
+        }
     }
 
-    /// The policy whose own path this is, on a listener and host that it is about, whatever `paths` it has.
+    /// The policy whose own path this is, on a listener and host that it is about, whatever `paths` it has. Of several, one
+    /// about the listener goes before one about a route, whose writer may be another one; then the closest, as in
+    /// [`Self::find`].
     pub fn find_endpoint(
         &self,
         listener: &ListenerPlace<'_>,
@@ -133,23 +156,25 @@ impl SignInSettings {
         self.targets.iter().filter_map(|target| target.closeness(listener, route)).max()
     }
 
-    /// `path` is `None` where it does not count.
+    /// `is_about` is `None` where paths do not count. `None`: it is not about the request.
     fn closeness_to(
         &self,
         target: u8,
         host: &HostName,
-        path: Option<&CanonicalPath<'_>>,
+        is_about: Option<&dyn Fn(&PathPattern) -> bool>,
     ) -> Option<Closeness> {
         if !self.takes_host(host) {
             return None;
         }
         let hosts = self.hosts.iter().filter(|pattern| pattern.matches(host));
         let hosts = hosts.map(HostPattern::specificity).max().unwrap_or_default();
-        let paths = self
-            .paths
-            .iter()
-            .filter(|pattern| path.is_some_and(|path| pattern.matches_any_reading(path)));
-        let paths = paths.map(PathPattern::specificity).max().unwrap_or_default();
+        let paths = match is_about {
+            Some(is_about) if !self.paths.is_empty() => {
+                let paths = self.paths.iter().filter(|pattern| is_about(pattern));
+                paths.map(PathPattern::specificity).max()?
+            }
+            _ => PatternSpecificity::default(),
+        };
         Some((target, hosts, paths))
     }
 }
@@ -172,9 +197,10 @@ impl SignInEntry {
     fn endpoint_closeness(&self, listener: &ListenerPlace<'_>, host: &HostName) -> Option<u8> {
         let of_routes = || {
             let mut attached = self.attached.iter();
-            attached.any(|route| route.is_at(listener, host)).then_some(3)
+            attached.any(|route| route.is_at(listener, host)).then_some(0)
         };
-        of_routes().or_else(|| self.policy.settings.closeness(listener, None))
+        let of_listener = self.policy.settings.closeness(listener, None);
+        of_listener.map(|closeness| closeness.saturating_add(1)).or_else(of_routes)
     }
 }
 

@@ -90,6 +90,10 @@ fn route_id(name: &str) -> RouteId {
     RouteId { kind: RouteKind::Http, namespace: "shop".into(), name: name.into() }
 }
 
+/// More than one is about it.
+const AMBIGUOUS: Option<&str> = Some("ambiguous");
+
+/// What is written in its place chooses nothing: neither how the path is spelled, nor by which of two readings.
 #[test]
 fn the_closest_holds() {
     let all = [
@@ -128,7 +132,13 @@ fn the_closest_holds() {
         ("shared/https", None, "b.example/", Some("hosts")),
         ("shared/https", None, "b.example/staff/b", Some("paths")),
         ("shared/https", None, "b.example/staff/admin/b", Some("deeper")),
-        ("shared/https", None, "b.example/staff%2Fadmin/b", Some("deeper")),
+        ("shared/https", None, "b.example/staff%2Fadmin/b", AMBIGUOUS),
+        ("shared/https", None, "b.example/staff/admin%2Fb", AMBIGUOUS),
+        ("shared/https", None, "b.example/staff/x%2Fb", Some("paths")),
+        ("shared/https", None, "b.example/staff/admin/../../x", Some("paths")),
+        ("shared/https", None, "b.example/staff/admin/../b", Some("paths")),
+        ("shared/https", None, "b.example/staff/admin/%2e%2e/b", Some("paths")),
+        ("shared/https", None, "b.example//staff/admin/b", Some("deeper")),
         ("shared/https", None, "b.test/", None),
         ("some/https", None, "a.example/account/x", Some("some")),
         ("some/https", None, "a.example/account%2Fx", Some("some")),
@@ -141,8 +151,10 @@ fn the_closest_holds() {
         let through: Option<RouteId> = through.map(route_id);
         let found =
             table.find(&place.place(), through.as_ref(), &host(&to[..name]), &path(&to[name..]));
-        let found = found.map(|policy| policy.name.strip_prefix("shop/").unwrap());
-        assert_eq!(found, expect, "{at} {to}");
+        let name_of =
+            |policy: &Arc<SignInPolicy>| policy.name.strip_prefix("shop/").unwrap().to_owned();
+        let found = found.map_or(AMBIGUOUS.map(str::to_owned), |found| found.map(name_of));
+        assert_eq!(found.as_deref(), expect, "{at} {to}");
     }
 }
 
@@ -178,6 +190,37 @@ fn its_own_paths_are_its_own_wherever_it_holds() {
         let found =
             found.map(|(policy, endpoint)| (policy.name.strip_prefix("shop/").unwrap(), endpoint));
         assert_eq!(found, expect, "{at} {to}");
+    }
+}
+
+/// A tenant's route on a shared Gateway answers nothing that the Gateway's own SignIn answers.
+#[test]
+fn of_two_that_claim_a_path_the_listeners_own_answers() {
+    let plain = |name: &str, target: &str, more: &str| {
+        sign_in(name, target, more).replace(&format!("/{name}/"), "/both/")
+    };
+    let at = "kind: Gateway, name: edge";
+    for (row, text, expect) in [
+        (
+            "a Gateway's and a route's",
+            plain("z", at, "") + &plain("a", "kind: HTTPRoute, name: r", ""),
+            "z",
+        ),
+        (
+            "a listener's and its Gateway's",
+            plain("a", at, "") + &plain("z", &format!("{at}, sectionName: https"), ""),
+            "z",
+        ),
+        ("two of the Gateway", plain("z", at, "paths: [/z]") + &plain("a", at, "paths: [/a]"), "a"),
+        ("a route's alone", plain("a", "kind: HTTPRoute, name: r", ""), "a"),
+    ] {
+        let table = table(&(text + &route("r", "edge", "a.example") + &secrets()));
+        let place = Place::of("edge/https");
+        for to in ["/both/callback", "/both/logout"] {
+            let found = table.find_endpoint(&place.place(), &host("a.example"), &path(to));
+            let (policy, _) = found.unwrap();
+            assert_eq!(policy.name.strip_prefix("shop/"), Some(expect), "{row}: {to}");
+        }
     }
 }
 

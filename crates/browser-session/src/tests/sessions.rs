@@ -74,8 +74,18 @@ fn s41_oauth2_login_state_sessions_end() {
     ] {
         let mut session = session();
         session.last_seen = last_seen;
-        assert_eq!(session.check(now, idle), expect, "{name}");
+        assert_eq!(session.check(now, 28_800, idle), expect, "{name}");
     }
+    for (name, ttl, expect) in [
+        ("the ttl has become shorter, almost over", 101, Ok(())),
+        ("the ttl has become shorter", 100, Err(SessionOver::Ended)),
+        ("the ttl has become longer", 90_000, Ok(())),
+    ] {
+        assert_eq!(session().check(NOW + 100, ttl, idle), expect, "{name}");
+    }
+    let mut kept = session();
+    kept.last_seen = ends;
+    assert_eq!(kept.check(ends, 90_000, idle), Err(SessionOver::Ended), "nothing lengthens it");
     let mut busy = session();
     for (now, expect) in
         [(0, false), (359, false), (360, true), (361, false), (719, false), (720, true)]

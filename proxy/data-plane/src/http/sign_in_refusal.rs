@@ -12,6 +12,12 @@ pub enum SignInRefusal {
     /// Somebody is signed in, but not in the way that the path asks for (RFC 9470).
     #[error("the path asks for another or a newer authentication")]
     StepUp,
+    /// What the path asks for can be met by no authentication: the `stepUp` items about it contradict each other.
+    #[error("no authentication meets all that `stepUp` asks for this path")]
+    StepUpImpossible,
+    /// One reading of the path is guarded by one SignIn, and another by another one.
+    #[error("the path can be read in two ways, which two SignIns guard")]
+    Ambiguous,
     /// The provider cannot be asked, or the SignIn cannot be used.
     #[error("nobody can sign in: {0}")]
     Unavailable(&'static str),
@@ -51,9 +57,11 @@ impl SignInRefusal {
         match self {
             Self::Required | Self::StepUp => StatusCode::UNAUTHORIZED,
             Self::Unavailable(_) | Self::Store => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Clear | Self::CrossOrigin | Self::Refused => StatusCode::FORBIDDEN,
+            Self::StepUpImpossible | Self::Clear | Self::CrossOrigin | Self::Refused => {
+                StatusCode::FORBIDDEN
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Failed(_) | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
+            Self::Ambiguous | Self::Failed(_) | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -64,6 +72,8 @@ impl SignInRefusal {
         match self {
             Self::Required => "sign_in_required",
             Self::StepUp => "step_up_required",
+            Self::StepUpImpossible => "step_up_impossible",
+            Self::Ambiguous => "sign_in_ambiguous",
             Self::Unavailable(_) => "sign_in_unavailable",
             Self::Store => "session_store_unavailable",
             Self::Clear => "sign_in_needs_tls",
@@ -82,6 +92,8 @@ impl SignInRefusal {
         match self {
             Self::Required => "Nobody is signed in",
             Self::StepUp => "Sign in once more to go on",
+            Self::StepUpImpossible => "No sign-in is good enough for this page",
+            Self::Ambiguous => "This address can be read in two ways",
             Self::Unavailable(_) => "Nobody can sign in at the moment",
             Self::Store => "Sessions cannot be looked up at the moment",
             Self::Clear => "Signing in needs https",
@@ -142,6 +154,8 @@ mod tests {
                 Some("SignIn error=\"insufficient_user_authentication\""),
                 None,
             ),
+            (SignInRefusal::StepUpImpossible, 403, "step_up_impossible", None, None),
+            (SignInRefusal::Ambiguous, 400, "sign_in_ambiguous", None, None),
             (SignInRefusal::Unavailable("x"), 503, "sign_in_unavailable", None, None),
             (SignInRefusal::Store, 503, "session_store_unavailable", None, None),
             (SignInRefusal::Clear, 403, "sign_in_needs_tls", None, None),

@@ -480,6 +480,18 @@ pub const REASONS: &[Reason] = &[
         "The page is loaded anew, which asks the provider; `stepUp` of the SignIn.",
     ),
     caller(
+        "step_up_impossible",
+        403,
+        "Two `stepUp` items about the path ask for `acrValues` that no sign-in can meet at once.",
+        "`stepUp` of the SignIn: a value of both lists, or paths that do not meet.",
+    ),
+    caller(
+        "sign_in_ambiguous",
+        400,
+        "One reading of the path is guarded by one SignIn, and another by another one.",
+        "A client that does not escape the slashes of a path; `paths` of the SignIns.",
+    ),
+    caller(
         "sign_in_unavailable",
         503,
         "The provider cannot be asked, or the SignIn's Secret is missing or unusable.",

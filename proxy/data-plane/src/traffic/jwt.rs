@@ -18,8 +18,8 @@ mod verify;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use policy::{
     CanonicalPath, HostName, KeySource, PathNormalization, TokenClaims, TokenPlace, TokenRules,
 };
@@ -136,6 +136,12 @@ impl AuthenticatedToken {
 #[must_use]
 pub fn is_carried(rules: &TokenRules, headers: &HeaderMap, target_query: Option<&str>) -> bool {
     !matches!(locate::locate(rules, headers, target_query), Ok(None))
+}
+
+/// Whether the rules look for a token in a value of this field: [`authenticate`] then accepts or refuses it.
+#[must_use]
+pub(crate) fn is_looked_at(rules: &TokenRules, field: &HeaderName, value: &HeaderValue) -> bool {
+    rules.places().iter().any(|place| locate::describes(place, field.as_str(), value))
 }
 
 /// Finds out whose token a request carries, once, and leaves in its headers what the app may see.

@@ -25,17 +25,22 @@ mod step_up;
 use std::sync::Arc;
 
 use browser_session::{RequestCookies, Session};
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use policy::route::{RouteId, RouteRule};
-use policy::{GatewayListener, SignInEndpoint, SignInPolicy, SignInTable, TokenClaims, TokenRules};
+use policy::{
+    AmbiguousSignIn, GatewayListener, SignInEndpoint, SignInPolicy, SignInTable, TokenClaims,
+    TokenRules,
+};
 use serde_json::Value;
 
+use crate::clock::unix_now;
 use crate::http::SignInRefusal;
 use crate::http::error::RequestError;
 use crate::http::gate;
 use crate::traffic::caller::{ClaimsOrigin, KnownClaims};
 use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
 use crate::traffic::forward;
+use crate::traffic::internal_token;
 use crate::traffic::jwt::{self, claim_headers};
 use crate::traffic::state::ProxyState;
 use asked_by::AskedBy;
@@ -47,8 +52,8 @@ use step_up::Demand;
 /// Why a request may go on to be judged, and by which SignIns.
 pub(crate) struct Admission {
     table: Arc<SignInTable>,
-    /// It comes with a token in place of a session: it counts only when that has been verified.
-    by_token: bool,
+    /// It comes with a token in place of a session, under this SignIn: it counts only when that has been verified.
+    by_token: Option<Arc<SignInPolicy>>,
 }
 
 /// Finds out whether a request may go on under the SignIns of its listener: with a session, with a token that is judged next,
@@ -75,19 +80,20 @@ pub(crate) async fn admit(
     }
     let admission = |by_token| Admission { table: table.clone(), by_token };
     let route = route_of(&table, exchange, listener);
-    let Some(policy) = table.find(&listener.place(), route.as_deref(), host, path) else {
+    let found = table.find(&listener.place(), route.as_deref(), host, path);
+    let Some(policy) = found.map_err(ambiguous)? else {
         cookies::take_out(&mut exchange.parts.headers);
-        return Ok(admission(false));
+        return Ok(admission(None));
     };
     let asked_by = AskedBy::of(exchange.parts);
     let by_token = carries_token(exchange, &tokens);
+    drop_unverified(exchange, &tokens);
     if !by_token && asked_by != AskedBy::Preflight {
         refuse_clear(is_tls)?;
-        drop_unverified(&mut exchange.parts.headers);
         admit_session(state, exchange, policy, asked_by).await?;
     }
     cookies::take_out(&mut exchange.parts.headers);
-    Ok(admission(by_token))
+    Ok(admission(by_token.then(|| policy.clone())))
 }
 
 /// Looks at a request once more, when its tokens have been judged: the SignIns are still the same, and what it came by has
@@ -103,10 +109,27 @@ pub(crate) fn confirm(admission: &Admission, exchange: &Exchange<'_>) -> Result<
         gate::refuse_other_spellings(&exchange.parts.headers, snapshot.header_names())
             .map_err(RequestError::Gate)?;
     }
-    if admission.by_token && exchange.caller.claims().is_none() {
-        return Err(RequestError::SignIn(SignInRefusal::Required));
+    match &admission.by_token {
+        Some(policy) => confirm_token(policy, exchange),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a token stands for a session: it has been verified, and says what the path asks for (RFC 9470 §3).
+fn confirm_token(policy: &SignInPolicy, exchange: &Exchange<'_>) -> Result<(), RequestError> {
+    let refuse = |refusal| Err(RequestError::SignIn(refusal));
+    let Some(claims) = exchange.caller.claims() else { return refuse(SignInRefusal::Required) };
+    let demand = Demand::of(&policy.settings, exchange.path);
+    let acr = claims.claims.get("acr").and_then(Value::as_str);
+    let auth_time = claims.claims.get("auth_time").and_then(Value::as_u64);
+    if demand.is_met_by(acr, auth_time, unix_now()) {
+        return Ok(());
+    }
+    refuse(demand.refusal())
+}
+
+fn ambiguous(_: AmbiguousSignIn) -> RequestError {
+    RequestError::SignIn(SignInRefusal::Ambiguous)
 }
 
 /// Looks at a request once more, when its route is known: what has been taken out of it and put into it since may lead it
@@ -124,13 +147,12 @@ pub(crate) fn confirm_route(
     }
     let (host, path) = (exchange.admitted.host(), exchange.path);
     let found = table.find(&listener.place(), Some(&rule.route), host, path);
-    let Some(policy) = found else { return Ok(()) };
-    let is_of =
-        |known: &KnownClaims| known.origin != ClaimsOrigin::Session || known.policy == policy.name;
-    let token = &exchange.caller.token;
-    match token.claims().is_some() && token.known().is_none_or(is_of) {
-        true => Ok(()),
-        false => Err(RequestError::SignIn(SignInRefusal::Required)),
+    let Some(policy) = found.map_err(ambiguous)? else { return Ok(()) };
+    let known = exchange.caller.token.known();
+    match known.filter(|known| known.origin == ClaimsOrigin::Session) {
+        Some(known) if known.policy == policy.name => Ok(()),
+        Some(_) => Err(RequestError::SignIn(SignInRefusal::Required)),
+        None => confirm_token(policy, exchange),
     }
 }
 
@@ -184,15 +206,11 @@ fn carries_token(exchange: &Exchange<'_>, rules: &TokenRules) -> bool {
     exchange.known.is_some() || jwt::is_carried(rules, headers, exchange.path.query())
 }
 
-/// A bearer token that no rule takes is nobody's, and no app may take it for somebody's (CVE-2022-29226).
-fn drop_unverified(headers: &mut HeaderMap) {
-    let is_token = |value: &HeaderValue| {
-        let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
-        scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"dpop")
-    };
-    if headers.get_all(AUTHORIZATION).iter().any(is_token) {
-        headers.remove(AUTHORIZATION);
-    }
+/// A token in `Authorization` at which no rule looks is nobody's, whatever else the request comes by, and no app may take it
+/// for somebody's (CVE-2022-29226). Before anything of ours is put there.
+fn drop_unverified(exchange: &mut Exchange<'_>, rules: &TokenRules) {
+    let is_unseen = |value: &HeaderValue| !jwt::is_looked_at(rules, &AUTHORIZATION, value);
+    internal_token::remove_bearers(&mut exchange.parts.headers, is_unseen);
 }
 
 /// Lets a request in by its session, or answers it.
@@ -240,6 +258,11 @@ async fn signed_in(
             Refreshed::Refused => return Err(desk.sign_in(cookies, &demand, true)),
             Refreshed::Unavailable => {}
         }
+        // It may have been ended while the provider was waited for.
+        let is_ended = session::is_ended(desk, &session).await;
+        if is_ended.map_err(|why| desk.refuse(why, Vec::new()))? {
+            return Err(desk.sign_in(cookies, &demand, true));
+        }
     }
     let user = &session.user;
     if !demand.is_met_by(user.acr.as_deref(), user.auth_time, desk.now) {
@@ -272,7 +295,8 @@ fn kept(
 /// What policy, the app and later phases see of a session.
 fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
     let (settings, user) = (&policy.settings, &session.user);
-    let mut claims = user.claims.clone();
+    // What was kept by other settings is no longer shown.
+    let mut claims = session::kept_claims(settings, &user.claims);
     let mut add = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
     add("iss", user.issuer.as_str().into());
     add("sub", user.subject.as_str().into());

@@ -70,8 +70,8 @@ pub(in crate::traffic) fn locate_in<'r, P: Borrow<TokenPlace>>(
     Ok(found)
 }
 
-/// Whether an earlier place, of the same header and a longer prefix, has taken the value.
-fn describes(place: &TokenPlace, header: &str, value: &HeaderValue) -> bool {
+/// Whether a place is where this value of a field is.
+pub(super) fn describes(place: &TokenPlace, header: &str, value: &HeaderValue) -> bool {
     matches!(place, TokenPlace::Header { name, prefix } if **name == *header && after_prefix(value, prefix).is_some())
 }
 

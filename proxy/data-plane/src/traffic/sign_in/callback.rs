@@ -15,7 +15,7 @@ use super::answer;
 use super::cookies::CarriedSession;
 use super::desk::Desk;
 use super::provider::{Provider, ProviderFailure};
-use super::session::kept_claims;
+use super::session::{self, kept_claims};
 use crate::http::SignInRefusal;
 use crate::traffic::exchange::PhaseEnd;
 
@@ -85,11 +85,11 @@ async fn complete(
     if query.check_issuer(&provider.metadata).is_err() {
         return Err(Ended::failed("the callback is of another issuer (RFC 9207)"));
     }
-    is_first(desk, flow).await?;
     let code = match query.outcome() {
         Outcome::Code(code) => code,
         Outcome::Refused(error) => return Err(refused_by(error)),
     };
+    is_first(desk, flow).await?;
     let verifier = CodeVerifier::kept(&flow.code_verifier);
     let verifier = verifier.ok_or_else(|| Ended::failed("the flow has no verifier"))?;
     let form = authorization_code(code, &desk.redirect_uri(), &verifier);
@@ -122,6 +122,10 @@ fn by_provider(failure: ProviderFailure) -> Ended {
     match failure {
         ProviderFailure::Unavailable(why) => {
             Ended::unavailable(SignInRefusal::Unavailable("the provider did not answer"), why)
+        }
+        ProviderFailure::NoKeys => {
+            let why = "no keys of the provider";
+            Ended::unavailable(SignInRefusal::Unavailable(why), why)
         }
         ProviderFailure::Refused(error) => Ended {
             refusal: SignInRefusal::Failed("the provider refused the code"),
@@ -172,7 +176,10 @@ fn session(desk: &Desk<'_>, id_token: &IdToken, tokens: TokenAnswer) -> Result<S
     };
     let ttl = settings.session.ttl.as_secs();
     let session = Session::begin(user, desk.now, ttl, &SystemRandom::new());
-    session.map_err(|_| Ended::failed("no random numbers"))
+    session.map_err(|_| {
+        let why = "no random numbers";
+        Ended::unavailable(SignInRefusal::Unavailable(why), why)
+    })
 }
 
 /// Keeps the session, and says so to the browser. One that the browser had before is over.
@@ -181,13 +188,16 @@ async fn keep(
     cookies: &RequestCookies<'_>,
     mut session: Session,
 ) -> Result<Vec<HeaderValue>, Ended> {
-    let store = desk.state.sessions();
-    let before = desk.jar.session(cookies);
+    let before = match desk.jar.session(cookies) {
+        CarriedSession::Whole(before, _) => Some((before.id(), before.ends)),
+        CarriedSession::Reference(id) => Some((id, session.ends)),
+        CarriedSession::None | CarriedSession::Unreadable => None,
+    };
     let set = desk.keep(&mut session, cookies).await;
     let mut set = set.map_err(|refusal| Ended::unavailable(refusal, refusal))?;
-    if let CarriedSession::Reference(id) = before {
-        // It ends by itself where the store does not hear it.
-        let _ = store.remove(StoreKey::from_bytes(*id.as_bytes())).await;
+    if let Some((id, ends)) = before {
+        // With every copy of its cookie. Where the store does not hear it, it ends in this process, and by itself.
+        let _ = session::end_by_id(desk.state, id, ends).await;
     }
     set.extend(desk.jar.set_completed(true));
     Ok(set)

@@ -63,7 +63,7 @@ impl<'a> CookieJar<'a> {
 
     fn seal(&self, binding: SealBinding<'_>, plain: &[u8]) -> Result<String, SignInRefusal> {
         let sealed = self.keys.seal(binding, plain, &SystemRandom::new());
-        sealed.map_err(|_| SignInRefusal::TooLarge)
+        sealed.map_err(|_| SignInRefusal::Unavailable("no random numbers"))
     }
 
     /// The session of a request, as far as its cookies tell.

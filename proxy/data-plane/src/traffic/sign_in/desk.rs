@@ -7,7 +7,7 @@ use browser_session::{RequestCookies, Session};
 use http::Method;
 use http::header::{HeaderValue, SET_COOKIE};
 use policy::{CanonicalPath, HostName, SignInPolicy};
-use session_store::StoreKey;
+use session_store::{SessionStoreError, StoreKey};
 
 use super::asked_by::AskedBy;
 use super::cookies::{CookieJar, is_stored};
@@ -68,25 +68,39 @@ impl<'a> Desk<'a> {
         demand: &Demand,
         had_session: bool,
     ) -> PhaseEnd {
-        let mut cleared = self.jar.clear_session(cookies);
+        let cleared = self.jar.clear_session(cookies);
         if self.asked_by != AskedBy::Navigation {
             return self.refuse(SignInRefusal::Required, cleared);
         }
+        self.begin(cookies, demand, cleared, had_session)
+    }
+
+    /// Sends a navigation to the provider, unless it has just come from there.
+    fn begin(
+        &self,
+        cookies: &RequestCookies<'_>,
+        demand: &Demand,
+        mut set: Vec<HeaderValue>,
+        had_session: bool,
+    ) -> PhaseEnd {
+        if demand.is_impossible() {
+            return self.refuse(demand.refusal(), set);
+        }
         if self.jar.is_completed(cookies) {
-            cleared.extend(self.jar.set_completed(false));
+            set.extend(self.jar.set_completed(false));
             self.state.metrics.sign_in("failed");
             let refusal =
                 SignInRefusal::Failed("its session does not come back, or cannot be used");
-            return self.refuse(refusal, cleared);
+            return self.refuse(refusal, set);
         }
-        begin::answer(self, cookies, demand, cleared, had_session)
+        begin::answer(self, cookies, demand, set, had_session)
     }
 
     /// Somebody is signed in, and the path asks for more.
     pub(super) fn step_up(&self, cookies: &RequestCookies<'_>, demand: &Demand) -> PhaseEnd {
         match self.asked_by {
-            AskedBy::Navigation => begin::answer(self, cookies, demand, Vec::new(), false),
-            _ => self.refuse(SignInRefusal::StepUp, Vec::new()),
+            AskedBy::Navigation => self.begin(cookies, demand, Vec::new(), false),
+            _ => self.refuse(demand.refusal(), Vec::new()),
         }
     }
 
@@ -99,20 +113,37 @@ impl<'a> Desk<'a> {
         session: &mut Session,
         cookies: &RequestCookies<'_>,
     ) -> Result<Vec<HeaderValue>, SignInRefusal> {
+        let kept = self.keep_whole(session, cookies).await;
+        let is_hint = !self.policy.settings.forward.id_token && session.user.id_token.is_some();
+        if !matches!(kept, Err(SignInRefusal::TooLarge)) || !is_hint {
+            return kept;
+        }
+        session.user.id_token = None;
+        self.keep_whole(session, cookies).await
+    }
+
+    async fn keep_whole(
+        &self,
+        session: &Session,
+        cookies: &RequestCookies<'_>,
+    ) -> Result<Vec<HeaderValue>, SignInRefusal> {
         if is_stored(&self.policy.settings) {
             let id = session.id();
             let sealed = self.jar.sealed_for_store(session, id.as_bytes())?;
             let left = Duration::from_secs(session.left(self.now));
-            let kept =
-                self.state.sessions().put(StoreKey::from_bytes(*id.as_bytes()), sealed, left);
-            kept.await.map_err(|_| SignInRefusal::Store)?;
+            let id = StoreKey::from_bytes(*id.as_bytes());
+            let kept = self.state.sessions().put(id, sealed, left).await;
+            kept.map_err(|error| not_kept(&error))?;
         }
-        let set = self.jar.set_session(session, self.now, cookies);
-        if set.is_ok() || self.policy.settings.forward.id_token || session.user.id_token.is_none() {
-            return set;
-        }
-        session.user.id_token = None;
         self.jar.set_session(session, self.now, cookies)
+    }
+}
+
+/// Why a store does not take a session.
+fn not_kept(error: &SessionStoreError) -> SignInRefusal {
+    match error {
+        SessionStoreError::TooLarge(_) => SignInRefusal::TooLarge,
+        _ => SignInRefusal::Store,
     }
 }
 
@@ -135,4 +166,20 @@ pub(super) fn refusal(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     PhaseEnd::Answer { response: Box::new(response), reason: refusal.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_no_outage() {
+        for (row, error, expect) in [
+            ("too large", SessionStoreError::TooLarge(1), "session_too_large"),
+            ("full", SessionStoreError::Full(1), "session_store_unavailable"),
+            ("not heard yet", SessionStoreError::NotHeard, "session_store_unavailable"),
+        ] {
+            assert_eq!(not_kept(&error).as_str(), expect, "{row}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use browser_session::{RequestCookies, Session};
 use http::{Method, StatusCode};
 use oauth::EndSessionRequest;
-use session_store::{Revocation, RevokedKey, StoreKey};
 
 use super::answer;
 use super::asked_by::is_same_origin;
@@ -34,25 +33,17 @@ pub(super) async fn answer(
         Err(refusal) => return desk.refuse(refusal, Vec::new()),
     };
     if let Some(session) = &session
-        && let Err(refusal) = end(desk, session).await
+        && session::end(desk.state, session).await.is_err()
     {
-        return desk.refuse(refusal, Vec::new());
+        return desk.refuse(SignInRefusal::Store, Vec::new());
     }
-    desk.state.metrics.logout("user");
+    if session.is_some() {
+        desk.state.metrics.logout("user");
+    }
     match provider_logout(desk, session.as_deref()) {
         Some(url) => answer::redirect(StatusCode::SEE_OTHER, &url, cleared, answer::SIGNED_OUT),
         None => answer::signed_out(cleared),
     }
-}
-
-/// By its id, until it would have ended by itself.
-async fn end(desk: &Desk<'_>, session: &Session) -> Result<(), SignInRefusal> {
-    let store = desk.state.sessions();
-    let id = StoreKey::from_bytes(*session.id().as_bytes());
-    let until = session.ends.saturating_mul(1000);
-    let revocation = Revocation { key: RevokedKey::session(&id), begun_until: u64::MAX, until };
-    store.revoke(revocation).await.map_err(|_| SignInRefusal::Store)?;
-    store.remove(id).await.map_err(|_| SignInRefusal::Store)
 }
 
 /// Where the browser signs out of the provider; `None`: the provider has no such place.

@@ -37,12 +37,26 @@ pub(super) enum ProviderFailure {
     /// It may help a moment later: no answer, or one without a reason.
     #[error("{0}")]
     Unavailable(String),
+    /// It gave tokens, and none of its keys is known to verify them with.
+    #[error("no keys of the provider")]
+    NoKeys,
     /// It will not.
     #[error("the provider refused: {}", .0.code())]
     Refused(OAuthError),
     /// Its answer proves nothing.
     #[error(transparent)]
     Unproven(#[from] IdTokenError),
+}
+
+impl ProviderFailure {
+    /// Whether it says only that a token cannot be verified yet: its key is not known here.
+    pub(super) fn is_about_keys(&self) -> bool {
+        match self {
+            Self::NoKeys => true,
+            Self::Unproven(error) => is_unknown_key(error),
+            Self::Unavailable(_) | Self::Refused(_) => false,
+        }
+    }
 }
 
 impl Provider {
@@ -117,7 +131,7 @@ impl Provider {
         let verify = |keys: &KeySet| IdToken::verify(token.as_bytes(), keys, expected, now);
         match self.with_keys(verify, is_unknown_key).await {
             Some(verified) => Ok(verified?),
-            None => Err(ProviderFailure::Unavailable("no keys of the provider".to_owned())),
+            None => Err(ProviderFailure::NoKeys),
         }
     }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::cookies::{CookieJar, is_stored, refresh_key};
 use super::provider::{Provider, ProviderFailure};
 use super::recent::GRACE;
-use super::session::kept_claims;
+use super::session::{self, kept_claims};
 use super::shared::Refreshed;
 use crate::traffic::state::ProxyState;
 
@@ -123,6 +123,8 @@ impl Work {
             Err(refused) => {
                 let name = &*self.policy.name;
                 tracing::info!(sign_in = name, error = %refused, "a session ends: its refresh is refused");
+                // Every copy of its cookie, so that none comes back when the provider is away.
+                let _ = session::end(&self.state, &self.session).await;
                 self.state.metrics.logout("refresh");
                 self.counted(Refreshed::Refused, "refused")
             }
@@ -138,15 +140,37 @@ impl Work {
         let tokens = provider.tokens(refresh_token(&self.token)).await?;
         let now = self.state.clock.unix();
         let mut session = self.session.clone();
-        if let Some(id_token) = &tokens.id_token {
-            self.take_claims(provider, id_token, &tokens, &mut session).await?;
-        }
+        let id_token = match &tokens.id_token {
+            Some(id_token) => self.taken(provider, id_token, &tokens, &mut session).await?,
+            None => None,
+        };
         let expires = tokens.expires_in.map(|lasts| now.saturating_add(lasts));
-        session.refresh(tokens.refresh_token, tokens.id_token, expires, now);
+        session.refresh(tokens.refresh_token, id_token, expires, now);
         Ok(session)
     }
 
-    /// OpenID Connect Core 1.0 §12.2: of the same issuer and subject. What it does not say again stays.
+    /// The ID token, where it counts. One whose key is not there yet says nothing, and ends nothing: the tokens beside it came
+    /// from the provider itself, and the refresh token before is used up.
+    async fn taken(
+        &self,
+        provider: &Provider,
+        id_token: &Zeroizing<String>,
+        tokens: &TokenAnswer,
+        session: &mut Session,
+    ) -> Result<Option<Zeroizing<String>>, ProviderFailure> {
+        match self.take_claims(provider, id_token, tokens, session).await {
+            Ok(()) => Ok(Some(id_token.clone())),
+            Err(error) if error.is_about_keys() => {
+                let sign_in = &*self.policy.name;
+                tracing::warn!(sign_in, %error, "a session keeps its claims: its new ID token cannot be verified yet");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// OpenID Connect Core 1.0 §12.2: of the same issuer and subject. What it does not say again is gone: providers leave out
+    /// a claim that is empty, such as the groups of somebody who was in one.
     async fn take_claims(
         &self,
         provider: &Provider,
@@ -165,7 +189,7 @@ impl Work {
             acr_values: "",
         };
         let verified = provider.verified(id_token, &expected).await?;
-        session.user.claims.extend(kept_claims(settings, &verified.claims));
+        session.user.claims = kept_claims(settings, &verified.claims);
         Ok(())
     }
 

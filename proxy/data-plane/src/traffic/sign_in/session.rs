@@ -1,13 +1,14 @@
 //! Which session a request comes from, and whether it still lasts.
 
-use browser_session::{RequestCookies, Session};
-use policy::sign_in::SignInSettings;
+use browser_session::{RequestCookies, Session, SessionId};
+use policy::sign_in::{SignInPolicy, SignInSettings};
 use serde_json::{Map, Value};
-use session_store::{RevokedKey, StoreKey};
+use session_store::{Revocation, RevokedKey, SessionStoreError, StoreKey};
 
 use super::cookies::CarriedSession;
 use super::desk::Desk;
 use crate::http::SignInRefusal;
+use crate::traffic::state::ProxyState;
 
 /// So many seconds before a refresh a session is not written.
 const REFRESH_IS_NEAR: u64 = 5;
@@ -54,16 +55,15 @@ async fn check(
     old_key: bool,
 ) -> Result<FoundSession, SignInRefusal> {
     let settings = &desk.policy.settings;
-    let (now, idle) = (desk.now, settings.session.idle.as_secs());
+    let now = desk.now;
+    let (ttl, idle) = (settings.session.ttl.as_secs(), settings.session.idle.as_secs());
     if session.user.issuer != *settings.issuer {
         return Ok(FoundSession::Over("it is of another issuer"));
     }
-    if session.check(now, idle).is_err() {
+    if session.check(now, ttl, idle).is_err() {
         return Ok(FoundSession::Over("it has ended, or was idle for too long"));
     }
-    let keys = revoked_by(desk, &session);
-    let revoked = desk.state.sessions().is_revoked(&keys, session.created.saturating_mul(1000));
-    if revoked.await.map_err(|_| SignInRefusal::Store)? {
+    if is_ended(desk, &session).await? {
         return Ok(FoundSession::Over("it was ended by a logout"));
     }
     // Nothing is kept anew while it may be renewed: what another request keeps then is newer.
@@ -72,9 +72,48 @@ async fn check(
     Ok(FoundSession::Lasts(session, due))
 }
 
+/// Whether a session was ended early.
+///
+/// # Errors
+/// [`SignInRefusal::Store`]: it cannot be known now.
+pub(super) async fn is_ended(desk: &Desk<'_>, session: &Session) -> Result<bool, SignInRefusal> {
+    let keys = revoked_by(desk.policy, session);
+    let revoked = desk.state.sessions().is_revoked(&keys, began(session)).await;
+    revoked.map_err(|_| SignInRefusal::Store)
+}
+
+/// When a session began, Unix milliseconds.
+pub(super) fn began(session: &Session) -> u64 {
+    session.created.saturating_mul(1000)
+}
+
+/// Ends a session early, wherever a copy of its cookie is: by its id, until it would have ended by itself.
+///
+/// # Errors
+/// The store does not hear it. In this process it has ended in any case.
+pub(super) async fn end(state: &ProxyState, session: &Session) -> Result<(), SessionStoreError> {
+    end_by_id(state, session.id(), session.ends).await
+}
+
+/// The same, of one that is known by its id alone; `ends` in Unix seconds, or later.
+///
+/// # Errors
+/// As [`end`].
+pub(super) async fn end_by_id(
+    state: &ProxyState,
+    id: SessionId,
+    ends: u64,
+) -> Result<(), SessionStoreError> {
+    let (store, id) = (state.sessions(), StoreKey::from_bytes(*id.as_bytes()));
+    let until = ends.saturating_mul(1000);
+    let revocation = Revocation { key: RevokedKey::session(&id), begun_until: u64::MAX, until };
+    store.revoke(revocation).await?;
+    store.remove(id).await
+}
+
 /// All by which a session may have been ended early.
-fn revoked_by(desk: &Desk<'_>, session: &Session) -> Vec<RevokedKey> {
-    let (issuer, client) = (&*desk.policy.settings.issuer, &*desk.policy.settings.client_id);
+pub(super) fn revoked_by(policy: &SignInPolicy, session: &Session) -> Vec<RevokedKey> {
+    let (issuer, client) = (&*policy.settings.issuer, &*policy.settings.client_id);
     let mut keys = vec![
         RevokedKey::session(&StoreKey::from_bytes(*session.id().as_bytes())),
         RevokedKey::subject(issuer, client, &session.user.subject),

@@ -4,6 +4,8 @@ use oauth::LEEWAY;
 use policy::CanonicalPath;
 use policy::sign_in::{SignInSettings, StepUp};
 
+use crate::http::SignInRefusal;
+
 /// All that a path asks for, taken together. The default asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Demand {
@@ -42,6 +44,16 @@ impl Demand {
             auth_time.is_some_and(|at| now <= at.saturating_add(most).saturating_add(LEEWAY))
         });
         way && lately && !self.impossible
+    }
+
+    /// Whether no sign-in ever meets it.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.impossible
+    }
+
+    /// What somebody is told who does not meet it.
+    pub(super) fn refusal(&self) -> SignInRefusal {
+        if self.impossible { SignInRefusal::StepUpImpossible } else { SignInRefusal::StepUp }
     }
 
     /// As a request to the provider has it: separated by blanks.

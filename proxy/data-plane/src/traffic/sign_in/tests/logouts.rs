@@ -41,6 +41,41 @@ async fn a_logout_is_a_post_of_the_same_origin_and_ends_every_copy_of_the_cookie
     }
 }
 
+/// A request may wait for the provider for seconds; what is ended meanwhile is over for it, too.
+#[tokio::test]
+async fn a_request_whose_session_is_ended_while_it_is_renewed_does_not_go_on() {
+    for session in ["", ", store: redis"] {
+        let scene = Scene::start("", session).await;
+        scene.provider.memory.lock().lasts = 0;
+        let mut ann = Browser::default();
+        let sent = scene.get(&mut ann, "/", PAGE).await;
+        scene.come_back(&mut ann, sent.location()).await;
+        scene.provider.memory.lock().is_held = true;
+        let (mut tab, mut other) = (ann.clone(), ann.clone());
+        let request = scene.get(&mut tab, "/transfer", XHR);
+        let logout = async {
+            scene.provider.until_asked(2).await;
+            let came = scene.ask(&mut other, "POST", "/.postern/logout", OWN, "").await;
+            assert_eq!(came.reason(), "signed_out");
+            scene.provider.memory.lock().is_held = false;
+        };
+        let (came, ()) = tokio::join!(request, logout);
+        assert_eq!((came.status(), came.reason()), (401, "sign_in_required"), "{session}");
+        let came = scene.get(&mut tab, "/a", XHR).await;
+        assert_eq!(came.status(), 401, "{session}: and the session has not come back");
+    }
+}
+
+/// Nobody's session, which nobody has ended.
+#[tokio::test]
+async fn a_logout_without_a_session_ends_none() {
+    let scene = Scene::start("", "").await;
+    let mut nobody = Browser::default();
+    let came = scene.ask(&mut nobody, "POST", "/.postern/logout", OWN, "").await;
+    assert_eq!(came.reason(), "signed_out");
+    assert_eq!(scene.count("postern_logout_total{kind=\"user\"}"), 0);
+}
+
 #[tokio::test]
 async fn the_provider_ends_sessions_once_by_a_token_that_is_its_own() {
     const FORM: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];

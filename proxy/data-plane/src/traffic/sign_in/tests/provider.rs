@@ -25,6 +25,8 @@ use crate::clock::unix_now;
 pub(super) const CLIENT: &str = "shop";
 /// How long it takes to answer for tokens: long enough that requests meet.
 const THINKS: std::time::Duration = std::time::Duration::from_millis(50);
+/// Between two looks at what is waited for.
+const POLL: std::time::Duration = std::time::Duration::from_millis(5);
 
 pub(super) struct FakeProvider {
     pub(super) address: SocketAddr,
@@ -47,6 +49,12 @@ pub(super) struct Memory {
     pub(super) asked: Vec<String>,
     /// It is there, and answers with 503.
     pub(super) is_down: bool,
+    /// It answers no request for tokens until it may.
+    pub(super) is_held: bool,
+    /// Requests for tokens that have come.
+    pub(super) begun: usize,
+    /// The id of the key that it signs with.
+    pub(super) key_id: &'static str,
 }
 
 impl FakeProvider {
@@ -62,6 +70,9 @@ impl FakeProvider {
             refresh: None,
             asked: Vec::new(),
             is_down: false,
+            is_held: false,
+            begun: 0,
+            key_id: "k",
         }));
         let served = memory.clone();
         tokio::spawn(async move {
@@ -101,7 +112,26 @@ impl FakeProvider {
             "jti": "jti-1", "events": events,
         });
         merge(&mut claims, more);
-        sign(&self.memory.lock().key, &claims)
+        self.memory.lock().sign(&claims)
+    }
+
+    /// An access token with these claims beside the usual ones.
+    pub(super) fn access_token(&self, more: &Value) -> String {
+        let mut claims = json!({
+            "iss": self.issuer(), "aud": CLIENT, "sub": "program", "exp": unix_now() + 60,
+        });
+        merge(&mut claims, more);
+        self.memory.lock().sign(&claims)
+    }
+
+    /// Waits until it has been asked for tokens so often.
+    pub(super) async fn until_asked(&self, times: usize) {
+        let asked = async {
+            while self.memory.lock().begun < times {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), asked).await.unwrap();
     }
 
     /// What it was asked for since the last call.
@@ -149,7 +179,11 @@ async fn serve(mut stream: TlsStream<TcpStream>, at: SocketAddr, memory: &Mutex<
         "/.well-known/openid-configuration" => ("200 OK", document(at)),
         "/keys" => ("200 OK", keys(&memory.lock().key)),
         "/token" => {
+            memory.lock().begun += 1;
             tokio::time::sleep(THINKS).await;
+            while memory.lock().is_held {
+                tokio::time::sleep(POLL).await;
+            }
             assert!(head.contains("authorization: Basic "), "{head}");
             memory.lock().tokens(at, std::str::from_utf8(&body).unwrap())
         }
@@ -178,14 +212,15 @@ fn keys(key: &EcdsaKeyPair) -> Value {
     json!({ "keys": [key] })
 }
 
-fn sign(key: &EcdsaKeyPair, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", part(&json!({"alg": "ES256", "kid": "k"})), part(claims));
-    let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
 impl Memory {
+    fn sign(&self, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = json!({"alg": "ES256", "kid": self.key_id});
+        let message = format!("{}.{}", part(&head), part(claims));
+        let signature = self.key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
     fn tokens(&mut self, at: SocketAddr, form: &str) -> (&'static str, Value) {
         let form: HashMap<_, _> = parse_form(form, 8192).unwrap().into_iter().collect();
         self.asked.push(form["grant_type"].clone());
@@ -218,7 +253,7 @@ impl Memory {
         merge(&mut claims, &self.claims);
         let answer = json!({
             "access_token": "at", "token_type": "Bearer", "expires_in": self.lasts,
-            "refresh_token": self.refresh, "id_token": sign(&self.key, &claims),
+            "refresh_token": self.refresh, "id_token": self.sign(&claims),
         });
         ("200 OK", answer)
     }

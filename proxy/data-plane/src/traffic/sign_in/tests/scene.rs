@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Request};
-use policy::{CanonicalPath, GatewayListener, PathNormalization, Resources, SourceFile};
+use policy::{
+    CanonicalPath, GatewayListener, PathNormalization, Resources, SignInPolicy, SourceFile,
+};
 
 use super::provider::{CLIENT, FakeProvider};
 use crate::control::config::Config;
@@ -35,6 +37,8 @@ pub(super) struct Scene {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Browser {
     pub(super) cookies: BTreeMap<String, String>,
+    /// Their names as they came first: the order in which they are sent (RFC 6265 §5.4).
+    order: Vec<String>,
 }
 
 /// What became of a request.
@@ -90,7 +94,7 @@ impl Came {
 }
 
 impl Scene {
-    /// A SignIn for everything, with these further lines of its `spec` and of its `session`.
+    /// A SignIn for everything, with these further lines of its `spec` and of its `session`, in which ISSUER is the provider.
     pub(super) async fn start(more: &str, session: &str) -> Self {
         let scene = Self::without_provider(more, session).await;
         scene.know_provider().await;
@@ -126,6 +130,11 @@ impl Scene {
 
     pub(super) fn state(&self) -> &Arc<ProxyState> {
         &self.installer.state
+    }
+
+    /// The SignIn.
+    pub(super) fn policy(&self) -> Arc<SignInPolicy> {
+        self.state().snapshot().sign_ins().policies().next().unwrap().clone()
     }
 
     fn listener(&self) -> Arc<GatewayListener> {
@@ -202,9 +211,13 @@ impl Scene {
         let mut headers = match &passed {
             Err(PhaseEnd::Answer { response, .. }) => response.headers().clone(),
             Err(PhaseEnd::Refuse(error)) => error.response(false).headers().clone(),
-            Ok(()) => HeaderMap::new(),
+            Ok(()) => of_an_app(),
         };
         record.complete_head(&mut headers);
+        if headers.contains_key("set-cookie") {
+            assert_eq!(headers.get("cache-control").unwrap(), "no-store", "somebody's cookie");
+            assert!(!headers.contains_key("cdn-cache-control"), "{headers:?}");
+        }
         let set = headers.get_all("set-cookie").iter().map(|v| v.to_str().unwrap().to_owned());
         let set = set.collect();
         let location = headers.get("location").map_or("", |to| to.to_str().unwrap()).to_owned();
@@ -243,6 +256,14 @@ impl Scene {
     }
 }
 
+/// An answer of an app that caches may keep, each in its own words.
+fn of_an_app() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("cache-control", "public, max-age=86400".parse().unwrap());
+    headers.insert("cdn-cache-control", "max-age=86400".parse().unwrap());
+    headers
+}
+
 /// As `GatewayPhases::authenticate` does.
 async fn admit(
     state: &Arc<ProxyState>,
@@ -258,8 +279,10 @@ async fn admit(
 
 impl Browser {
     fn header(&self) -> String {
-        let pairs: Vec<_> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let place = |name: &String| self.order.iter().position(|known| known == name);
+        let mut pairs: Vec<_> = self.cookies.iter().collect();
+        pairs.sort_by_key(|(name, _)| place(name));
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")
     }
 
@@ -269,9 +292,17 @@ impl Browser {
         for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
             assert!(attributes.split(";").any(|found| found.trim() == attribute), "{line}");
         }
-        match attributes.contains("Max-Age=0") {
-            true => drop(self.cookies.remove(name)),
-            false => drop(self.cookies.insert(name.to_owned(), value.to_owned())),
+        let is_cleared = attributes.ends_with("Max-Age=0");
+        if is_cleared || !self.cookies.contains_key(name) {
+            self.order.retain(|known| known != name);
+        }
+        if is_cleared {
+            self.cookies.remove(name);
+        } else {
+            self.cookies.insert(name.to_owned(), value.to_owned());
+            if !self.order.iter().any(|known| known == name) {
+                self.order.push(name.to_owned());
+            }
         }
     }
 
@@ -314,6 +345,7 @@ fn documents(issuer: &str, more: &str, session: &str) -> String {
          \x20 clientId: {CLIENT}\n  clientSecretRef: {{name: oidc}}\n  backChannelLogoutPath: /.postern/back-channel\n\
          \x20 session: {{keysSecretRef: {{name: keys}}{session}}}\n{more}",
         data_encoding::BASE64.encode(&[7; 32]),
+        more = more.replace("ISSUER", issuer),
     )
 }
 

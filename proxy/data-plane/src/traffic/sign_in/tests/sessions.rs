@@ -7,12 +7,11 @@ use aws_lc_rs::rand::SystemRandom;
 use browser_session::{Session, SignedIn};
 use futures_util::future::join_all;
 use http::HeaderValue;
-use serde_json::Map;
 
 use super::scene::{Browser, PAGE, Scene, XHR};
 use crate::traffic::sign_in::cookies::refresh_key;
-use crate::traffic::sign_in::kept;
 use crate::traffic::sign_in::shared::Refreshed;
+use crate::traffic::sign_in::{kept, known};
 
 #[tokio::test]
 async fn tokens_are_renewed_once_however_many_requests_come() {
@@ -56,6 +55,61 @@ async fn a_refused_refresh_ends_the_session() {
     assert_eq!(ann.count("__Host-postern-s"), 0, "cleared");
     assert_eq!(scene.count("postern_session_refresh_total{result=\"refused\"}"), 1);
     assert_eq!(scene.count("postern_logout_total{kind=\"refresh\"}"), 1);
+}
+
+/// A copy of the cookie does not come back when the provider can no longer be asked.
+#[tokio::test]
+async fn f32_a_session_whose_refresh_was_refused_stays_over_while_the_provider_is_away() {
+    for session in ["", ", store: redis"] {
+        let scene = Scene::start("", session).await;
+        scene.provider.memory.lock().lasts = 0;
+        let mut ann = Browser::default();
+        let sent = scene.get(&mut ann, "/", PAGE).await;
+        scene.come_back(&mut ann, sent.location()).await;
+        let mut thief = ann.clone();
+        let used = scene.provider.memory.lock().refresh.take().unwrap();
+        assert_eq!(scene.get(&mut ann, "/a", XHR).await.status(), 401);
+        scene.provider.memory.lock().is_down = true;
+        // As after ten seconds, and a try that the provider has not answered.
+        let policy = scene.policy();
+        let key = refresh_key(&policy, &used.into());
+        scene.state().sign_ins.recent.put(key, Refreshed::Unavailable, Instant::now());
+        let came = scene.get(&mut thief, "/a", XHR).await;
+        assert_eq!((came.status(), came.reason()), (401, "sign_in_required"), "{session}");
+    }
+}
+
+/// Providers leave out a claim that is empty.
+#[tokio::test]
+async fn a_claim_that_a_refresh_no_longer_says_is_gone() {
+    let scene = Scene::start("  claimHeaders: [{header: x-email, claim: email}]\n", "").await;
+    scene.provider.memory.lock().lasts = 0;
+    let mut ann = Browser::default();
+    let sent = scene.get(&mut ann, "/", PAGE).await;
+    scene.come_back(&mut ann, sent.location()).await;
+    scene.provider.memory.lock().lasts = 3600;
+    scene.provider.memory.lock().claims.as_object_mut().unwrap().remove("email");
+    let came = scene.get(&mut ann, "/a", XHR).await;
+    assert_eq!((came.subject(), came.field("x-email")), (Some("ann"), None));
+}
+
+/// The keys are asked for once in thirty seconds, and the refresh token is used up by then.
+#[tokio::test]
+async fn a_refresh_whose_id_token_cannot_be_verified_yet_ends_nothing() {
+    let scene = Scene::start("  claimHeaders: [{header: x-email, claim: email}]\n", "").await;
+    scene.provider.memory.lock().lasts = 0;
+    let mut ann = Browser::default();
+    let sent = scene.get(&mut ann, "/", PAGE).await;
+    scene.come_back(&mut ann, sent.location()).await;
+    scene.provider.memory.lock().lasts = 3600;
+    scene.provider.memory.lock().key_id = "newer";
+    scene.provider.memory.lock().claims["email"] = "evil@shop.example".into();
+    for row in ["by the refresh", "by what it gave"] {
+        let came = scene.get(&mut ann, "/a", XHR).await;
+        let expect = (Some("ann"), Some("ann@shop.example"));
+        assert_eq!((came.subject(), came.field("x-email")), expect, "{row}");
+    }
+    assert_eq!(scene.provider.take_asked(), ["authorization_code", "refresh_token"]);
 }
 
 #[tokio::test]
@@ -102,18 +156,20 @@ async fn s41_oauth2_login_state_a_cookie_is_of_one_host_alone() {
 /// A session's id is made at the sign-in: what a browser had before is no part of it.
 #[tokio::test]
 async fn ghsa_f24x_5g9q_753f_a_sign_in_never_goes_on_with_an_old_session() {
-    let scene = Scene::start("", ", store: redis").await;
-    let mut ann = Browser::default();
-    let sent = scene.get(&mut ann, "/", PAGE).await;
-    let mut mallory = Browser::default();
-    scene.sign_in(&mut mallory, "/").await;
-    let planted = mallory.cookies["__Host-postern-s"].clone();
-    ann.cookies.insert("__Host-postern-s".into(), planted.clone());
-    scene.come_back(&mut ann, sent.location()).await;
-    assert_ne!(ann.cookies["__Host-postern-s"], planted);
-    let came = scene.get(&mut mallory, "/a", XHR).await;
-    assert_eq!(came.status(), 401, "and the one that was planted is over");
-    assert_eq!(scene.get(&mut ann, "/a", XHR).await.subject(), Some("ann"));
+    for session in ["", ", store: redis"] {
+        let scene = Scene::start("", session).await;
+        let mut ann = Browser::default();
+        let sent = scene.get(&mut ann, "/", PAGE).await;
+        let mut mallory = Browser::default();
+        scene.sign_in(&mut mallory, "/").await;
+        let planted = mallory.cookies["__Host-postern-s"].clone();
+        ann.cookies.insert("__Host-postern-s".into(), planted.clone());
+        scene.come_back(&mut ann, sent.location()).await;
+        assert_ne!(ann.cookies["__Host-postern-s"], planted);
+        let came = scene.get(&mut mallory, "/a", XHR).await;
+        assert_eq!(came.status(), 401, "{session}: and the one that was planted is over");
+        assert_eq!(scene.get(&mut ann, "/a", XHR).await.subject(), Some("ann"), "{session}");
+    }
 }
 
 #[tokio::test]
@@ -138,20 +194,7 @@ async fn a_late_answer_does_not_bring_an_old_session_back() {
     let mut ann = Browser::default();
     scene.sign_in(&mut ann, "/").await;
     let state = scene.state();
-    let snapshot = state.snapshot();
-    let policy = snapshot.sign_ins().policies().next().unwrap().clone();
-    let user = SignedIn {
-        issuer: scene.provider.issuer(),
-        subject: "ann".into(),
-        provider_session: None,
-        claims: Map::new(),
-        id_token: None,
-        refresh_token: Some("old".to_owned().into()),
-        access_expires: None,
-        auth_time: None,
-        acr: None,
-    };
-    let session = Session::begin(user, 1, 10, &SystemRandom::new()).unwrap();
+    let (policy, session) = (scene.policy(), session(&scene));
     let set = || vec![HeaderValue::from_static("a=b")];
     let (early, late) =
         (kept(state, &policy, &session, set()), kept(state, &policy, &session, set()));
@@ -162,4 +205,29 @@ async fn a_late_answer_does_not_bring_an_old_session_back() {
     assert_eq!(kept(state, &policy, &session, set())().len(), 1, "nothing has come of it");
     recent.put(key, Refreshed::Renewed(Arc::new(session.clone())), Instant::now());
     assert!(late().is_empty());
+}
+
+/// A session with the refresh token `old`.
+fn session(scene: &Scene) -> Session {
+    let claims = serde_json::json!({"email": "ann@shop.example", "salary": 1});
+    let user = SignedIn {
+        issuer: scene.provider.issuer(),
+        subject: "ann".into(),
+        provider_session: None,
+        claims: claims.as_object().unwrap().clone(),
+        id_token: None,
+        refresh_token: Some("old".to_owned().into()),
+        access_expires: None,
+        auth_time: None,
+        acr: None,
+    };
+    Session::begin(user, 1, 10, &SystemRandom::new()).unwrap()
+}
+
+#[tokio::test]
+async fn a_claim_that_is_no_longer_kept_is_no_longer_shown() {
+    let scene = Scene::start("", "").await;
+    let known = known(&scene.policy(), &session(&scene));
+    let claims = &known.claims.claims;
+    assert!(claims.contains_key("email") && !claims.contains_key("salary"), "{claims:?}");
 }

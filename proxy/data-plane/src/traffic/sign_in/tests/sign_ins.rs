@@ -1,5 +1,7 @@
 //! Signing in, and who is not let in.
 
+use serde_json::json;
+
 use super::scene::{Browser, PAGE, Scene, XHR};
 
 #[tokio::test]
@@ -54,6 +56,7 @@ async fn cve_2022_29226_an_unverified_bearer_token_is_nobodys() {
     for (row, value, forwarded) in [
         ("made up", "Bearer x", false),
         ("in another case", "bEARER x", false),
+        ("after a tab", "Bearer\tx", false),
         ("unsigned", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", false),
         ("bound", "DPoP x", false),
         ("of another scheme", "Basic YTpi", true),
@@ -64,7 +67,121 @@ async fn cve_2022_29226_an_unverified_bearer_token_is_nobodys() {
         let came = scene.get(&mut ann, "/a", &with).await;
         assert_eq!(came.subject(), Some("ann"), "{row}");
         assert_eq!(came.field("authorization").is_some(), forwarded, "{row}: {came:?}");
+        let preflight = [("origin", "https://a"), ("access-control-request-method", "PUT")];
+        let with = [&preflight[..], &[("authorization", value)]].concat();
+        let came = scene.ask(&mut nobody, "OPTIONS", "/a", &with, "").await;
+        assert_eq!((came.reason(), came.subject()), ("through", None), "{row}: a preflight");
+        assert_eq!(came.field("authorization").is_some(), forwarded, "{row}: a preflight");
     }
+}
+
+/// What the provider's tokens are, in a field of their own, and where no rule looks.
+const TOKENS: &str = "---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec: {jwtRules: [{issuer: ISSUER, audiences: [shop], fromHeaders: [{name: x-jwt}]}]}
+";
+
+#[tokio::test]
+async fn cve_2022_29226_a_verified_token_brings_no_other_one_along() {
+    let scene = Scene::start(TOKENS, "").await;
+    let token = scene.provider.access_token(&json!({}));
+    for (row, value) in [("made up", "Bearer x"), ("after a tab", "Bearer\tx")] {
+        let with = [XHR, &[("x-jwt", &*token), ("authorization", value)]].concat();
+        let came = scene.get(&mut Browser::default(), "/a", &with).await;
+        assert!(came.subject().is_some_and(|who| who.ends_with("program")), "{row}: {came:?}");
+        assert_eq!(came.field("authorization"), None, "{row}");
+    }
+    let with = [XHR, &[("x-jwt", "x"), ("authorization", "Bearer x")]].concat();
+    assert_eq!(scene.get(&mut Browser::default(), "/a", &with).await.status(), 401, "neither");
+}
+
+#[tokio::test]
+async fn a_token_is_no_way_around_a_step_up() {
+    let more = "  stepUp: [{paths: ['/transfer/*'], acrValues: ['urn:mfa'], maxAge: 5m}]\n";
+    let scene = Scene::start(&[more, TOKENS].concat(), "").await;
+    let now = crate::clock::unix_now();
+    for (row, path, claims, status, reason) in [
+        ("a path that asks for nothing", "/a", json!({}), 200, "through"),
+        ("it says nothing", "/transfer/1", json!({}), 401, "step_up_required"),
+        (
+            "another way",
+            "/transfer/1",
+            json!({"acr": "urn:pw", "auth_time": now}),
+            401,
+            "step_up_required",
+        ),
+        (
+            "long ago",
+            "/transfer/1",
+            json!({"acr": "urn:mfa", "auth_time": now - 600}),
+            401,
+            "step_up_required",
+        ),
+        ("all of it", "/transfer/1", json!({"acr": "urn:mfa", "auth_time": now}), 200, "through"),
+    ] {
+        let token = scene.provider.access_token(&claims);
+        let with = [XHR, &[("x-jwt", &*token)]].concat();
+        let came = scene.get(&mut Browser::default(), path, &with).await;
+        assert_eq!((came.status(), came.reason()), (status, reason), "{row}");
+    }
+}
+
+/// Which session counts is not said by how a client spells a path.
+#[tokio::test]
+async fn a_spelling_of_the_path_chooses_no_sign_in() {
+    let other = "  paths: ['/shop/catalog/*', '/admin/*']
+---
+apiVersion: policy.postern.dev/v1alpha1
+kind: SignIn
+metadata: {name: admins, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]
+  paths: ['/admin/x/*']
+  issuer: ISSUER
+  clientId: shop
+  clientSecretRef: {name: oidc}
+  redirectPath: /admins/callback
+  logoutPath: /admins/logout
+  session: {keysSecretRef: {name: keys}, cookieSuffix: admins}
+";
+    let scene = Scene::start(other, "").await;
+    let mut ann = Browser::default();
+    scene.sign_in(&mut ann, "/shop/catalog/").await;
+    for (row, path, status, reason) in [
+        ("its own", "/shop/catalog/1", 200, "through"),
+        ("the other's", "/admin/x/1", 401, "sign_in_required"),
+        ("by way of its own", "/shop/catalog/../../admin/x/1", 401, "sign_in_required"),
+        ("escaped", "/shop/catalog/%2e%2e/%2e%2e/admin/x/1", 401, "sign_in_required"),
+        ("a slash that some decode", "/admin/x%2F1", 400, "sign_in_ambiguous"),
+        ("its own, by way of the other's", "/admin/x/../../shop/catalog/1", 200, "through"),
+    ] {
+        let came = scene.get(&mut ann.clone(), path, XHR).await;
+        assert_eq!((came.status(), came.reason()), (status, reason), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_up_that_nobody_can_meet_leads_nobody_in_a_circle() {
+    let more = "  stepUp: [{paths: ['/a/*'], acrValues: [one]}, {paths: ['/a/b/*'], acrValues: [two]}, {paths: ['/c'], acrValues: [one]}]\n";
+    let scene = Scene::start(more, "").await;
+    let mut ann = Browser::default();
+    let mut nobody = Browser::default();
+    scene.sign_in(&mut ann, "/").await;
+    for (row, who) in [("nobody", &mut nobody), ("somebody", &mut ann)] {
+        let came = scene.get(who, "/a/b/1", PAGE).await;
+        assert_eq!((came.status(), came.reason()), (403, "step_up_impossible"), "{row}");
+    }
+    // The session of a step-up does not come back, the one before does.
+    let sent = scene.get(&mut ann, "/c", PAGE).await;
+    let before = ann.cookies["__Host-postern-s"].clone();
+    scene.provider.memory.lock().claims["acr"] = "one".into();
+    scene.come_back(&mut ann, sent.location()).await;
+    let after = ann.cookies.insert("__Host-postern-s".into(), before);
+    assert_eq!(scene.get(&mut ann, "/c", PAGE).await.reason(), "sign_in_failed");
+    ann.cookies.insert("__Host-postern-s".into(), after.unwrap());
+    assert_eq!(scene.get(&mut ann, "/c", PAGE).await.subject(), Some("ann"));
 }
 
 /// A proxy in front was believed when it said which URL was asked for, and so anybody was.
