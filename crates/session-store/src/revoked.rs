@@ -1,5 +1,7 @@
 //! The revocations that this process knows. There is no clock in it: moments are handed in.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::RwLock;
@@ -24,7 +26,10 @@ pub struct Revocation {
 
 /// What is known, and asked by every request.
 #[derive(Debug)]
-pub(crate) struct Revoked(RwLock<Known>);
+pub(crate) struct Revoked {
+    known: RwLock<Known>,
+    heard: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -35,12 +40,13 @@ struct Known {
 
 impl Revoked {
     pub(crate) fn new() -> Self {
-        Self(RwLock::new(Known { entries: Ending::new(), dropped_until: 0 }))
+        let known = RwLock::new(Known { entries: Ending::new(), dropped_until: 0 });
+        Self { known, heard: AtomicU64::new(0) }
     }
 
     /// Whether one of these was revoked for a session that began then.
     pub(crate) fn holds(&self, keys: &[RevokedKey], began: u64) -> bool {
-        let known = self.0.read();
+        let known = self.known.read();
         let entries = &known.entries;
         keys.iter().any(|key| entries.get(key.key()).is_some_and(|(_, until)| began <= *until))
     }
@@ -48,7 +54,7 @@ impl Revoked {
     /// Adds one; what was known of the same key is only ever extended. Whether anything changed.
     pub(crate) fn add(&self, revocation: &Revocation, now: u64) -> bool {
         let Revocation { key, begun_until, until } = *revocation;
-        let mut known = self.0.write();
+        let mut known = self.known.write();
         known.entries.drop_ended(now, drop);
         let before = known.entries.get(key.key()).copied().unwrap_or((0, 0));
         let after = (before.0.max(until), before.1.max(begun_until));
@@ -57,12 +63,19 @@ impl Revoked {
         }
         known.entries.insert(*key.key(), after.0, after.1);
         known.keep_bound();
+        drop(known);
+        self.heard.fetch_add(1, Relaxed);
         true
+    }
+
+    /// How often one was added that said something new.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Relaxed)
     }
 
     /// All that have not ended.
     pub(crate) fn all(&self, now: u64) -> Vec<Revocation> {
-        let known = self.0.read();
+        let known = self.known.read();
         let of = |(key, end, begun_until): (&StoreKey, &u64, &u64)| Revocation {
             key: RevokedKey::from(*key),
             begun_until: *begun_until,
@@ -73,11 +86,11 @@ impl Revoked {
 
     /// Whether one was dropped that has not ended: as many are known as may be.
     pub(crate) fn is_full(&self, now: u64) -> bool {
-        now < self.0.read().dropped_until
+        now < self.known.read().dropped_until
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.read().entries.len()
+        self.known.read().entries.len()
     }
 }
 
@@ -131,6 +144,7 @@ mod tests {
         let revoked = Revoked::new();
         assert!(revoked.add(&revocation(1, 50, 1_000), 10));
         assert!(!revoked.add(&revocation(1, 40, 900), 10), "nothing new");
+        assert_eq!(revoked.heard(), 1);
         assert!(revoked.add(&revocation(1, 60, 900), 10));
         assert!(revoked.holds(&[of(1)], 60));
         assert!(!revoked.add(&revocation(2, 60, 10), 10), "ended already");

@@ -190,6 +190,19 @@ impl SessionStore {
         Ok(self.revoked().holds(keys, began))
     }
 
+    /// The same by what this process knows now, for a session that was asked about before: whoever has it open is told when
+    /// that changes ([`Self::revocations_heard`]).
+    #[must_use]
+    pub fn is_known_revoked(&self, keys: &[RevokedKey], began: u64) -> bool {
+        self.revoked().holds(keys, began)
+    }
+
+    /// How often this process has heard of a revocation that was new to it. Another number: what is open may have ended.
+    #[must_use]
+    pub fn revocations_heard(&self) -> u64 {
+        self.revoked().heard()
+    }
+
     /// How many revocations are known, at most [`crate::MOST_REVOKED`].
     #[must_use]
     pub fn revocations(&self) -> usize {

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use policy::{GatewayPort, GatewayTable, Resources};
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::net;
@@ -249,12 +251,25 @@ fn follow_sources(
     tokio::spawn(cluster::follow(installer));
     tokio::spawn(jwks::keep(state.clone(), config.clone()));
     tokio::spawn(update_gauges(state.clone(), dropped));
+    tokio::spawn(follow_sessions(state.clone()));
     tokio::spawn(end_on_signal(
         state.clone(),
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     ));
     Ok(())
+}
+
+/// What came by a session does not outlive it.
+async fn follow_sessions(state: Arc<ProxyState>) {
+    let (mut heard, mut round) = (0, 0);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.end_with_sessions(&mut heard, round);
+        round += 1;
+    }
 }
 
 /// The first signal drains, the second ends.
@@ -285,7 +300,7 @@ async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<AtomicU64>) {
         let now = dropped.load(Ordering::Relaxed);
         state.metrics.log_lines_dropped.inc_by(now - counted);
         counted = now;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use policy::{ApiKeyFacts, GatewayListener, Snapshot, TokenClaims};
+use policy::sign_in::SignInSecrets;
+use policy::{ApiKeyFacts, GatewayListener, SignInPolicy, Snapshot, TokenClaims};
+use session_store::{RevokedKey, SessionStore};
 
+use crate::clock::unix_now;
 use crate::traffic::api_key::AuthenticatedApiKey;
 use crate::traffic::jwt::AuthenticatedToken;
 
@@ -30,6 +33,23 @@ pub struct KnownClaims {
     pub claims: Arc<TokenClaims>,
     /// Headers for the app; what a client sends in their place is removed by then.
     pub made: Vec<(HeaderName, HeaderValue)>,
+    /// The session that they are of, where they are of one.
+    pub session: Option<Arc<KnownSession>>,
+}
+
+/// A session, as far as it says how long what came by it may go on.
+#[derive(Debug)]
+pub struct KnownSession {
+    /// The SignIn as it was when the session was opened.
+    pub policy: Arc<SignInPolicy>,
+    /// By what it may be ended early.
+    pub keys: Vec<RevokedKey>,
+    /// When it began, Unix milliseconds.
+    pub began: u64,
+    /// When it ends by itself, Unix seconds.
+    pub ends: u64,
+    /// Where it is known that it was ended early.
+    pub store: SessionStore,
 }
 
 /// Who says what the claims of a request are.
@@ -50,14 +70,37 @@ impl KnownClaims {
         listener: Option<&Arc<GatewayListener>>,
     ) -> bool {
         match self.origin {
-            ClaimsOrigin::Session => snapshot.sign_ins().policies().any(|policy| {
-                policy.name == self.policy && *policy.settings.issuer == *self.claims.issuer
+            ClaimsOrigin::Session => self.session.as_ref().is_some_and(|session| {
+                let mut policies = snapshot.sign_ins().policies();
+                policies.any(|policy| session.is_of(policy)) && session.lasts(unix_now())
             }),
             ClaimsOrigin::Introspection => {
                 let listener = listener.map(|listener| listener.place());
                 snapshot.introspections().still_accepts(&self.policy, &self.claims, listener)
             }
         }
+    }
+}
+
+impl KnownSession {
+    /// Whether the session could still be opened under a SignIn: by name, provider, client, and the key that it was sealed
+    /// with, or is by the answer of the request that brought it.
+    fn is_of(&self, now: &SignInPolicy) -> bool {
+        let (then, settings) = (&*self.policy, &now.settings);
+        let key = |(then, now): (&SignInSecrets, &SignInSecrets)| {
+            let sealed_with = Some(&then.current_key);
+            sealed_with == Some(&now.current_key) || sealed_with == now.previous_key.as_ref()
+        };
+        let secrets = then.secrets.as_ref().ok().zip(now.secrets.as_ref().ok());
+        then.name == now.name
+            && then.settings.issuer == settings.issuer
+            && then.settings.client_id == settings.client_id
+            && secrets.is_some_and(key)
+    }
+
+    /// Whether it has not ended at this Unix second.
+    fn lasts(&self, now: u64) -> bool {
+        now < self.ends && !self.store.is_known_revoked(&self.keys, self.began)
     }
 }
 

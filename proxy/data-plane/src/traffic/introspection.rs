@@ -113,6 +113,7 @@ fn take_over(
         policy: Arc::clone(&rule.policy),
         claims: Arc::clone(&found.claims),
         made,
+        session: None,
     });
     Ok(())
 }

@@ -37,7 +37,7 @@ use crate::clock::unix_now;
 use crate::http::SignInRefusal;
 use crate::http::error::RequestError;
 use crate::http::gate;
-use crate::traffic::caller::{ClaimsOrigin, KnownClaims};
+use crate::traffic::caller::{ClaimsOrigin, KnownClaims, KnownSession};
 use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
 use crate::traffic::forward;
 use crate::traffic::internal_token;
@@ -233,7 +233,7 @@ async fn admit_session(
     if !set.is_empty() {
         exchange.record.answer_late(kept(state, policy, &session, set));
     }
-    exchange.known = Some(known(policy, &session));
+    exchange.known = Some(known(state, policy, &session));
     Ok(())
 }
 
@@ -293,7 +293,7 @@ fn kept(
 }
 
 /// What policy, the app and later phases see of a session.
-fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
+fn known(state: &ProxyState, policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
     let (settings, user) = (&policy.settings, &session.user);
     // What was kept by other settings is no longer shown.
     let mut claims = session::kept_claims(settings, &user.claims);
@@ -319,8 +319,16 @@ fn known(policy: &Arc<SignInPolicy>, session: &Session) -> KnownClaims {
         audiences: vec![settings.client_id.to_string()],
         claims,
     };
-    let (policy, claims) = (policy.name.clone(), Arc::new(claims));
-    KnownClaims { origin: ClaimsOrigin::Session, policy, claims, made }
+    let ttl = settings.session.ttl.as_secs();
+    let lasts = KnownSession {
+        policy: policy.clone(),
+        keys: session::revoked_by(policy, session),
+        began: session::began(session),
+        ends: session.ends.min(session.created.saturating_add(ttl)),
+        store: state.sessions().clone(),
+    };
+    let (policy, claims, session) = (policy.name.clone(), Arc::new(claims), Some(Arc::new(lasts)));
+    KnownClaims { origin: ClaimsOrigin::Session, policy, claims, made, session }
 }
 
 #[cfg(test)]

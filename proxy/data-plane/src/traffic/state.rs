@@ -421,6 +421,19 @@ impl ProxyState {
         reason
     }
 
+    /// Ends what is open by sessions that have ended, as soon as it is called after that: by a logout, in whatever proxy, or by
+    /// themselves. Called once a second; `round` counts the calls.
+    pub fn end_with_sessions(&self, heard: &mut u64, round: u64) {
+        if self.snapshot().sign_ins().is_empty() {
+            return;
+        }
+        let now = self.sessions().revocations_heard();
+        if now != *heard || round.is_multiple_of(ROUNDS_FOR_TTL) {
+            *heard = now;
+            self.recheck();
+        }
+    }
+
     /// Authorizes every open inbound connection, and every open request on it, by the snapshot in force, and ends those
     /// that would be refused now.
     pub fn recheck(&self) {
@@ -437,6 +450,9 @@ impl ProxyState {
         }
     }
 }
+
+/// So many seconds apart what is open is judged again although nobody has ended a session: some end by themselves.
+const ROUNDS_FOR_TTL: u64 = 30;
 
 /// The queue of finished spans, where there is a collector for them.
 fn span_queue(settings: &TrafficSettings, metrics: &Metrics) -> Option<Arc<SpanQueue>> {

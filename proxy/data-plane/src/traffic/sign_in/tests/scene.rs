@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use policy::{
     CanonicalPath, GatewayListener, PathNormalization, Resources, SignInPolicy, SourceFile,
 };
@@ -24,6 +24,7 @@ use crate::traffic::judge::RequestJudge;
 use crate::traffic::record::RequestRecord;
 use crate::traffic::sign_in;
 use crate::traffic::state::ProxyState;
+use crate::traffic::upgrade;
 use crate::traffic::worker::Worker;
 
 /// A gateway whose listener for `shop.example` asks people to sign in.
@@ -135,6 +136,35 @@ impl Scene {
     /// The SignIn.
     pub(super) fn policy(&self) -> Arc<SignInPolicy> {
         self.state().snapshot().sign_ins().policies().next().unwrap().clone()
+    }
+
+    /// Seals with another key from now on, and takes what was sealed with the one before.
+    pub(super) fn roll(&self, key: u8, previous: Option<u8>) {
+        let encoded = |key: u8| data_encoding::BASE64.encode(&[key; 32]);
+        let previous = previous.map(|key| format!(", previous: {}", encoded(key)));
+        let rolled = format!("current: {}{}", encoded(key), previous.unwrap_or_default());
+        let text = documents(&self.provider.issuer(), "", "");
+        let text = text.replace(&format!("current: {}", encoded(7)), &rolled);
+        self.installer.install(&resources(&text));
+    }
+
+    /// What a client gets of an answer that may switch protocols, and sets this field.
+    pub(super) fn switched(
+        &self,
+        response: Response<Body>,
+        field: (HeaderName, HeaderValue),
+    ) -> (Response<Body>, bool) {
+        let address = "10.0.0.7:1".parse().unwrap();
+        let registry = &self.state().registry;
+        let connection = registry.register(0, Direction::Inbound, address, address, 0);
+        let meter = self.worker.meter(labels());
+        let recorder = &self.worker.recorder;
+        let mut record = RequestRecord::begin(recorder, &connection, &meter, &Method::GET);
+        record.answer_also([field]);
+        let limits = &self.state().settings.limits;
+        let (response, carried) =
+            upgrade::finish_upgrade(Ok(response), None, record, connection.clone(), limits);
+        (response, carried.is_some())
     }
 
     fn listener(&self) -> Arc<GatewayListener> {

@@ -6,10 +6,21 @@ use std::time::Instant;
 use aws_lc_rs::rand::SystemRandom;
 use browser_session::{Session, SignedIn};
 use futures_util::future::join_all;
-use http::HeaderValue;
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::{Method, Response, StatusCode};
+use policy::{CanonicalPath, HostName, PathNormalization};
 
 use super::scene::{Browser, PAGE, Scene, XHR};
+use crate::clock::unix_now;
+use crate::connection::registry::RegisteredConnection;
+use crate::http::body::Body;
+use crate::labels::Direction;
+use crate::traffic::authorize::RequestFacts;
+use crate::traffic::caller::AuthenticatedCaller;
+use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::review::{RequestReview, ReviewedFacts};
 use crate::traffic::sign_in::cookies::refresh_key;
+use crate::traffic::sign_in::session::end;
 use crate::traffic::sign_in::shared::Refreshed;
 use crate::traffic::sign_in::{kept, known};
 
@@ -227,7 +238,77 @@ fn session(scene: &Scene) -> Session {
 #[tokio::test]
 async fn a_claim_that_is_no_longer_kept_is_no_longer_shown() {
     let scene = Scene::start("", "").await;
-    let known = known(&scene.policy(), &session(&scene));
+    let known = known(scene.state(), &scene.policy(), &session(&scene));
     let claims = &known.claims.claims;
     assert!(claims.contains_key("email") && !claims.contains_key("salary"), "{claims:?}");
+}
+
+/// A request that is open, by a session of ann's.
+fn open_request(scene: &Scene, session: &Session) -> (RegisteredConnection, RequestReview) {
+    let state = scene.state();
+    let token = AuthenticatedToken::of_known(known(state, &scene.policy(), session));
+    let caller = AuthenticatedCaller { token, ..AuthenticatedCaller::default() };
+    let (normalization, headers) = (PathNormalization::default(), HeaderMap::new());
+    let path = CanonicalPath::parse("/ws", normalization).unwrap();
+    let host = HostName::parse("shop.example", Some(443)).unwrap();
+    let facts = RequestFacts {
+        method: &Method::GET,
+        host: &host,
+        path: &path,
+        headers: &headers,
+        token: caller.claims(),
+        api_key: None,
+    };
+    let judged_by =
+        ReviewedFacts { normalization, remote_ip: None, caller: &caller, listener: None };
+    let address = "10.0.0.7:1".parse().unwrap();
+    let connection = state.registry.register(0, Direction::Inbound, address, address, 0);
+    let review = RequestReview::begin(&connection, &state.snapshot(), &facts, &judged_by);
+    (connection, review)
+}
+
+/// What is open is judged again once a second, where somebody has signed out, and else now and then.
+#[tokio::test]
+async fn what_is_open_ends_with_its_session() {
+    let scene = Scene::start("", "").await;
+    let (state, now) = (scene.state(), unix_now());
+    let lasting = |created| {
+        let mut lasting = session(&scene);
+        (lasting.created, lasting.ends) = (created, created + 28_800);
+        lasting
+    };
+    let (ann, bob, old) = (lasting(now), lasting(now), lasting(now - 28_801));
+    let opened = [&ann, &bob, &old].map(|session| open_request(&scene, session));
+    let refused = || opened.each_ref().map(|(_, review)| review.is_refused());
+    let mut heard = state.sessions().revocations_heard();
+    state.end_with_sessions(&mut heard, 1);
+    assert_eq!(refused(), [false; 3], "nothing has happened");
+    end(state, &ann).await.unwrap();
+    state.end_with_sessions(&mut heard, 2);
+    assert_eq!(refused(), [true, false, true], "ann has signed out; and one has ended by itself");
+    let (_open, left) = open_request(&scene, &old);
+    state.end_with_sessions(&mut heard, 29);
+    assert!(!left.is_refused());
+    state.end_with_sessions(&mut heard, 30);
+    assert!(left.is_refused(), "its ttl has passed");
+    let (_open, left) = open_request(&scene, &bob);
+    for (row, key, previous, expect) in [
+        ("the key is rolled", 8, Some(7), false),
+        ("its key is the one before", 8, Some(7), false),
+        ("its key is gone", 8, None, true),
+    ] {
+        scene.roll(key, previous);
+        assert_eq!(left.is_refused(), expect, "{row}");
+    }
+}
+
+/// A browser takes cookies of an answer that switches protocols, and what renewed the session may be that one.
+#[tokio::test]
+async fn a_web_socket_gets_its_cookie_too() {
+    let scene = Scene::start("", "").await;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let set = (SET_COOKIE, HeaderValue::from_static("a=b"));
+    let (response, _) = scene.switched(response, set);
+    assert_eq!(response.headers().get("set-cookie").unwrap(), "a=b");
 }
