@@ -36,6 +36,9 @@ pub enum SignInRefusal {
     /// The sign-in was not completed.
     #[error("the sign-in failed: {0}")]
     Failed(&'static str),
+    /// One address completes too many sign-ins.
+    #[error("too many sign-ins come from the address of the client")]
+    Limited,
     /// The provider says that this person may not sign in.
     #[error("the provider refuses the sign-in")]
     Refused,
@@ -62,6 +65,7 @@ impl SignInRefusal {
             }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Ambiguous | Self::Failed(_) | Self::LogoutToken(_) => StatusCode::BAD_REQUEST,
+            Self::Limited => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -80,6 +84,7 @@ impl SignInRefusal {
             Self::CrossOrigin => "logout_cross_origin",
             Self::Method(_) => "sign_in_method",
             Self::Failed(_) => "sign_in_failed",
+            Self::Limited => "sign_in_limited",
             Self::Refused => "sign_in_refused",
             Self::TooLarge => "session_too_large",
             Self::LogoutToken(_) => "logout_token_refused",
@@ -100,6 +105,7 @@ impl SignInRefusal {
             Self::CrossOrigin => "A page of another site cannot sign you out",
             Self::Method(_) => "This address is not asked in this way",
             Self::Failed(_) => "The sign-in was not completed",
+            Self::Limited => "Too many sign in at once",
             Self::Refused => "You were not let in",
             Self::TooLarge => "The session is too large",
             Self::LogoutToken(_) => "The logout token is refused",
@@ -162,6 +168,7 @@ mod tests {
             (SignInRefusal::CrossOrigin, 403, "logout_cross_origin", None, None),
             (SignInRefusal::Method("POST"), 405, "sign_in_method", None, Some("POST")),
             (SignInRefusal::Failed("x"), 400, "sign_in_failed", None, None),
+            (SignInRefusal::Limited, 429, "sign_in_limited", None, None),
             (SignInRefusal::Refused, 403, "sign_in_refused", None, None),
             (SignInRefusal::TooLarge, 500, "session_too_large", None, None),
             (SignInRefusal::LogoutToken("x"), 400, "logout_token_refused", None, None),

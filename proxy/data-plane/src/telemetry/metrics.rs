@@ -143,7 +143,7 @@ metrics! {
     "postern_sign_in_total" sign_ins: IntCounterVec ["result"];
         "Sign-ins at a gateway: started, and how they ended",
         "Somebody is sent to the provider (started), or comes back: success, refused (by the provider), failed, \
-         unavailable (the provider or the store).";
+         limited (too many from one address), unavailable (the provider or the store).";
     "postern_session_refresh_total" session_refreshes: IntCounterVec ["result"];
         "Sessions whose tokens were renewed at the provider, by result",
         "The provider has answered (success, refused) or not (unavailable), or another request or replica had done it \

@@ -513,6 +513,12 @@ pub const REASONS: &[Reason] = &[
         SIGN_IN,
     ),
     caller(
+        "sign_in_limited",
+        429,
+        "More than ten people a second complete a sign-in from one address, after a hundred at once.",
+        "Whose address it is; behind a load balancer, whose word of the client is taken.",
+    ),
+    caller(
         "sign_in_refused",
         403,
         "The provider says that this person may not sign in.",

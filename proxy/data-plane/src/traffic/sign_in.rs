@@ -13,6 +13,7 @@ mod callback;
 mod cookies;
 mod desk;
 mod form;
+mod limit;
 mod logout;
 mod provider;
 mod providers;
@@ -22,6 +23,7 @@ mod session;
 pub(crate) mod shared;
 mod step_up;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use browser_session::{RequestCookies, Session};
@@ -57,7 +59,7 @@ pub(crate) struct Admission {
 }
 
 /// Finds out whether a request may go on under the SignIns of its listener: with a session, with a token that is judged next,
-/// or because none is about it. Any other is answered.
+/// or because none is about it. Any other is answered. `client` asks, over a listener that has TLS or not.
 ///
 /// The order: what clients cannot say is taken out; the sign-in's own paths, which need no session; which SignIn it is; what
 /// needs none of it; the session.
@@ -65,7 +67,7 @@ pub(crate) async fn admit(
     state: &Arc<ProxyState>,
     exchange: &mut Exchange<'_>,
     listener: &Arc<GatewayListener>,
-    is_tls: bool,
+    (client, is_tls): (IpAddr, bool),
 ) -> Phase<Admission> {
     // Steps below wait.
     let snapshot = exchange.snapshot.take().unwrap_or_else(|| state.snapshot());
@@ -76,7 +78,7 @@ pub(crate) async fn admit(
     }
     let (host, path) = (exchange.admitted.host(), exchange.path);
     if let Some((policy, endpoint)) = table.find_endpoint(&listener.place(), host, path) {
-        return Err(answer_endpoint(state, exchange, policy, endpoint, is_tls).await);
+        return Err(answer_endpoint(state, exchange, policy, endpoint, (client, is_tls)).await);
     }
     let admission = |by_token| Admission { table: table.clone(), by_token };
     let route = route_of(&table, exchange, listener);
@@ -162,7 +164,7 @@ async fn answer_endpoint(
     exchange: &mut Exchange<'_>,
     policy: &Arc<SignInPolicy>,
     endpoint: SignInEndpoint,
-    is_tls: bool,
+    (client, is_tls): (IpAddr, bool),
 ) -> PhaseEnd {
     if let Err(end) = refuse_clear(is_tls) {
         return end;
@@ -179,7 +181,7 @@ async fn answer_endpoint(
     };
     let cookies = cookies::of(&parts.headers);
     match endpoint {
-        SignInEndpoint::Callback => callback::answer(&desk, &cookies).await,
+        SignInEndpoint::Callback => callback::answer(&desk, &cookies, client).await,
         _ => logout::answer(&desk, &parts.headers, &cookies).await,
     }
 }

@@ -310,7 +310,8 @@ impl GatewayPhases {
         let not_found = || RequestError::RouteNotFound(exchange.admitted.host().to_string());
         let listener = exchange.listener.clone().ok_or_else(not_found)?;
         let state = &self.gateway.worker.state;
-        let admission = sign_in::admit(state, exchange, &listener, self.is_tls()).await?;
+        let from = client.unwrap_or_else(|| self.gateway.connection.source.ip());
+        let admission = sign_in::admit(state, exchange, &listener, (from, self.is_tls())).await?;
         self.judge.authenticate(exchange, client)?;
         Ok(sign_in::confirm(&admission, exchange)?)
     }

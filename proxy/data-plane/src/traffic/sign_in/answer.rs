@@ -76,7 +76,8 @@ pub(super) fn page(
     let mut response = answer(refusal.status(), cookies, Some(text));
     let headers = response.headers_mut();
     headers.insert(REASON_HEADER, HeaderValue::from_static(refusal.as_str()));
-    if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
+    let later = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+    if later.contains(&refusal.status()) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if let Some(methods) = refusal.allow() {
@@ -157,6 +158,7 @@ mod tests {
             ("failed", failed, 400, None),
             ("refused", SignInRefusal::Refused, 403, None),
             ("unavailable", SignInRefusal::Unavailable("x"), 503, Some("5")),
+            ("too many", SignInRefusal::Limited, 429, Some("5")),
         ] {
             let (answer, reason) = response(page(refusal, Some(path), Vec::new()));
             let field = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());

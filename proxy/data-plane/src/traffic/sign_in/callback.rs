@@ -9,7 +9,8 @@ use oauth::{
     authorization_code,
 };
 use session_store::StoreKey;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use super::answer;
 use super::cookies::CarriedSession;
@@ -32,13 +33,22 @@ impl Ended {
         Self { refusal, result: "failed", why: why.to_owned() }
     }
 
+    fn limited() -> Self {
+        let why = "too many callbacks of one address".to_owned();
+        Self { refusal: SignInRefusal::Limited, result: "limited", why }
+    }
+
     fn unavailable(refusal: SignInRefusal, why: impl ToString) -> Self {
         Self { refusal, result: "unavailable", why: why.to_string() }
     }
 }
 
 /// Completes a sign-in. Whatever comes of it, its flow is over: a callback counts once.
-pub(super) async fn answer(desk: &Desk<'_>, cookies: &RequestCookies<'_>) -> PhaseEnd {
+pub(super) async fn answer(
+    desk: &Desk<'_>,
+    cookies: &RequestCookies<'_>,
+    client: IpAddr,
+) -> PhaseEnd {
     if desk.method != Method::GET {
         return desk.refuse(SignInRefusal::Method("GET"), Vec::new());
     }
@@ -49,7 +59,7 @@ pub(super) async fn answer(desk: &Desk<'_>, cookies: &RequestCookies<'_>) -> Pha
         let ended = Ended::failed("no sign-in of this browser that has not ended belongs to it");
         return end(desk, &ended, None, Vec::new());
     };
-    match complete(desk, cookies, &query, &flow).await {
+    match complete(desk, cookies, (&query, client), &flow).await {
         Ok(mut set) => {
             desk.state.metrics.sign_in("success");
             set.extend(cleared);
@@ -72,7 +82,7 @@ fn end(desk: &Desk<'_>, ended: &Ended, go_on: Option<&str>, cookies: Vec<HeaderV
 async fn complete(
     desk: &Desk<'_>,
     cookies: &RequestCookies<'_>,
-    query: &CallbackQuery,
+    (query, client): (&CallbackQuery, IpAddr),
     flow: &SignInFlow,
 ) -> Result<Vec<HeaderValue>, Ended> {
     if !query.is_of(&flow.state) || flow.is_over(desk.now) {
@@ -89,11 +99,20 @@ async fn complete(
         Outcome::Code(code) => code,
         Outcome::Refused(error) => return Err(refused_by(error)),
     };
+    let callbacks = &desk.state.sign_ins.callbacks;
+    if !callbacks.admits(client, Instant::now()) {
+        return Err(Ended::limited());
+    }
     is_first(desk, flow).await?;
     let verifier = CodeVerifier::kept(&flow.code_verifier);
     let verifier = verifier.ok_or_else(|| Ended::failed("the flow has no verifier"))?;
     let form = authorization_code(code, &desk.redirect_uri(), &verifier);
+    let turn = callbacks.turn().await.ok_or_else(|| {
+        let why = "too many sign-ins are under way";
+        Ended::unavailable(SignInRefusal::Unavailable(why), why)
+    })?;
     let tokens = provider.tokens(form).await.map_err(by_provider)?;
+    drop(turn);
     let id_token = verified(desk, &provider, flow, &tokens).await?;
     let session = session(desk, &id_token, tokens)?;
     keep(desk, cookies, session).await

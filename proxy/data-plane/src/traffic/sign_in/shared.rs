@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use browser_session::Session;
 
+use super::limit::CallbackLimit;
 use super::providers::Providers;
 use super::recent::RecentOutcomes;
 use crate::traffic::single_flight::SingleFlight;
@@ -19,6 +20,8 @@ pub(crate) struct SignIns {
     pub(super) refreshes: SingleFlight<[u8; 32], Refreshed>,
     /// What became of the latest ones.
     pub(super) recent: RecentOutcomes<Refreshed>,
+    /// How many sign-ins clients may complete.
+    pub(super) callbacks: CallbackLimit,
 }
 
 /// What became of a refresh.
@@ -46,6 +49,7 @@ impl Default for SignIns {
             providers: Providers::default(),
             refreshes: SingleFlight::new(MOST_REFRESHES),
             recent: RecentOutcomes::default(),
+            callbacks: CallbackLimit::default(),
         }
     }
 }

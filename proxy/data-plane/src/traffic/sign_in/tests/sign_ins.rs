@@ -251,6 +251,24 @@ async fn s41_oauth2_login_state_a_callback_counts_once_and_in_its_own_browser() 
     assert_eq!(scene.provider.take_asked().len(), 1);
 }
 
+/// Whoever has no account can come back as often as they like, and keeps nobody else from it.
+#[tokio::test]
+async fn s48_one_address_completes_so_many_sign_ins() {
+    let scene = Scene::start("", "").await;
+    let (mut who, now) = (Browser::default(), std::time::Instant::now());
+    let sent = scene.get(&mut who, "/a", PAGE).await;
+    let query = scene.provider.authorize(sent.location());
+    let callbacks = &scene.state().sign_ins.callbacks;
+    while callbacks.admits("10.0.0.7".parse().unwrap(), now + std::time::Duration::from_secs(60)) {}
+    let callback = format!("/.postern/callback?{query}");
+    let came = scene.get(&mut who, &callback, PAGE).await;
+    assert_eq!((came.status(), came.reason()), (429, "sign_in_limited"));
+    assert!(scene.provider.take_asked().is_empty(), "and the provider is not asked");
+    let mut ann = Browser::default();
+    assert_eq!(scene.get(&mut ann, "/a", PAGE).await.reason(), "sign_in_started");
+    assert_eq!(scene.count("postern_sign_in_total{result=\"limited\"}"), 1);
+}
+
 #[tokio::test]
 async fn s41_oauth2_login_state_what_a_provider_refuses_leads_nowhere() {
     let scene = Scene::start("", "").await;
