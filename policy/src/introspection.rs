@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
-use crate::client_traffic::{ClientTrafficTarget, ListenerPlace};
+use crate::client_traffic::{ClientTrafficTarget, ListenerOwner, ListenerPlace};
 use crate::gateway::ObjectName;
 use crate::resources::TokenIntrospection;
 use crate::{ClaimHeader, Resources, TokenClaims, TokenPlace, Workload};
@@ -72,7 +72,6 @@ pub enum IntrospectedTokens {
 pub struct Introspections {
     /// In the order of their policies' names.
     rules: Vec<Arc<IntrospectionRule>>,
-    made_headers: Vec<Box<str>>,
 }
 
 impl Introspections {
@@ -83,13 +82,7 @@ impl Introspections {
         let about = about.filter(|policy| {
             !policy.settings().targets.is_empty() || policy.selects(workload, root)
         });
-        let rules: Vec<_> = about.map(|policy| Arc::new(rule_of(policy, resources))).collect();
-        let made =
-            rules.iter().flat_map(|rule: &Arc<IntrospectionRule>| &rule.settings.claim_headers);
-        let mut made_headers: Vec<_> = made.map(|made| made.header.clone()).collect();
-        made_headers.sort_unstable();
-        made_headers.dedup();
-        Self { rules, made_headers }
+        Self { rules: about.map(|policy| Arc::new(rule_of(policy, resources))).collect() }
     }
 
     /// True when nobody is asked about any token.
@@ -111,9 +104,13 @@ impl Introspections {
         self.rules.iter().filter(move |rule| rule.is_about(listener.as_ref()))
     }
 
-    /// The headers (lower case) that are made of answers: what a client sends in one of them is not trusted.
-    pub fn made_headers(&self) -> &[Box<str>] {
-        &self.made_headers
+    /// The headers (lower case) that are made of answers here: what a client sends in one of them is not trusted. At a gateway
+    /// they are those of all its listeners, behind which the same apps may be; in a sidecar not those of a gateway's rules,
+    /// because a gateway before it makes them.
+    pub fn made_headers(&self, listener: Option<ListenerPlace<'_>>) -> impl Iterator<Item = &str> {
+        let gateway = listener.map(|listener| listener.gateway.clone());
+        let about = self.rules.iter().filter(move |rule| rule.may_be_about(gateway.as_ref()));
+        about.flat_map(|rule| rule.made_headers())
     }
 
     /// Whether a token that an issuer said to be active, by the word of `policy`, would still be taken: as far as it can be
@@ -135,7 +132,7 @@ impl Introspections {
             TokenPlace::Header { name, .. } => Some(&**name),
             _ => None,
         });
-        read.chain(self.made_headers.iter().map(|made| &**made))
+        read.chain(self.rules.iter().flat_map(|rule| rule.made_headers()))
     }
 }
 
@@ -144,6 +141,20 @@ impl IntrospectionRule {
     pub fn takes<A: AsRef<str>>(&self, audiences: &[A]) -> bool {
         let wanted = &self.settings.audiences;
         wanted.is_empty() || wanted.iter().any(|w| audiences.iter().any(|has| **w == *has.as_ref()))
+    }
+
+    fn made_headers(&self) -> impl Iterator<Item = &str> {
+        self.settings.claim_headers.iter().map(|made| &*made.header)
+    }
+
+    /// A ListenerSet may be of any gateway.
+    fn may_be_about(&self, gateway: Option<&ObjectName>) -> bool {
+        let targets = &self.settings.targets;
+        let of_gateway = |target: &ClientTrafficTarget| match target.kind {
+            ListenerOwner::ListenerSet => true,
+            ListenerOwner::Gateway => gateway == Some(&target.object),
+        };
+        targets.is_empty() || gateway.is_some() && targets.iter().any(of_gateway)
     }
 
     fn is_about(&self, listener: Option<&ListenerPlace<'_>>) -> bool {

@@ -112,3 +112,36 @@ fn a_new_secret_is_a_change_and_one_that_nobody_asks_with_is_none() {
     assert!(!asking(SECRET).authorize_as(&asking(&other)));
     assert!(resources(SECRET, &[]).authorize_as(&resources(&other, &[])));
 }
+
+/// What a client says in such a header is not trusted (S-16), and what a gateway has made stays.
+#[test]
+fn headers_that_are_made_are_taken_out_where_they_are_made() {
+    let at = |kind: &str, name: &str, header: &str| {
+        format!(
+            ", claimHeaders: [{{header: {header}, claim: sub}}], \
+                 targetRefs: [{{group: gateway.networking.k8s.io, kind: {kind}, name: {name}}}]"
+        )
+    };
+    let (edge, set) = (at("Gateway", "edge", "x-edge"), at("ListenerSet", "guests", "x-set"));
+    let (other, section) = (at("Gateway", "other", "x-other"), at("Gateway", "edge", "x-section"));
+    let section = section.replace("name: edge", "name: edge, sectionName: http");
+    let snapshot = snapshot(
+        "",
+        &[
+            ("shop", "a", ", claimHeaders: [{header: x-cart, claim: sub}]"),
+            ("shop", "b", &edge),
+            ("shop", "c", &section),
+            ("shop", "d", &set),
+            ("shop", "e", &other),
+        ],
+    );
+    let (gateway, name): (_, Arc<str>) = (ObjectName::new("shop", "edge"), "https".into());
+    let listener = ListenerPlace { gateway: &gateway, listener_set: None, section: &name };
+    for (row, place, expect) in [
+        ("a sidecar", None, &["x-cart"][..]),
+        ("a gateway", Some(listener), &["x-cart", "x-edge", "x-section", "x-set"]),
+    ] {
+        let made: Vec<_> = snapshot.introspections().made_headers(place).collect();
+        assert_eq!(made, expect, "{row}");
+    }
+}

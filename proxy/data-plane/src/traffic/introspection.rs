@@ -11,7 +11,8 @@ mod verdict;
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
+use policy::client_traffic::ListenerPlace;
 use policy::{Introspections, TokenPlace};
 
 use crate::http::TokenRefusal;
@@ -44,8 +45,9 @@ pub(crate) async fn authenticate(
         return Ok(AskedBy(None));
     }
     // Headers that are made from answers must not come from the client (S-16).
-    for name in rules.made_headers() {
-        exchange.parts.headers.remove(&**name);
+    let listener = exchange.listener.as_ref().map(|listener| listener.place());
+    for name in rules.made_headers(listener) {
+        exchange.parts.headers.remove(name);
     }
     if let Some(sought) = sought::sought(&rules, exchange, state)? {
         // It may wait: the snapshot is loaded anew afterwards.
@@ -116,6 +118,17 @@ fn take_over(
         session: None,
     });
     Ok(())
+}
+
+/// Takes everything out of a request that stands where tokens are asked about, also where the app may otherwise see them.
+pub(crate) fn hide_all(
+    rules: &Introspections,
+    listener: Option<ListenerPlace<'_>>,
+    headers: &mut HeaderMap,
+) {
+    for place in rules.about(listener).flat_map(|rule| &rule.settings.places) {
+        jwt::hide_token(place, headers);
+    }
 }
 
 /// The field line that has the token, as it came.

@@ -21,8 +21,8 @@ use crate::http::error::RequestError;
 use crate::traffic::caller::{AuthenticatedCaller, ClaimsOrigin};
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::forward::Upstream;
-use crate::traffic::internal_token;
 use crate::traffic::state::ProxyState;
+use crate::traffic::{internal_token, introspection};
 use exchanger::ExchangeFailure;
 use question::ExchangeQuestion;
 
@@ -79,6 +79,7 @@ fn about_user(
         return Ok(None);
     }
     caller.token.hide_from_app(snapshot.tokens(), parts, path.query());
+    introspection::hide_all(snapshot.introspections(), place, &mut parts.headers);
     let keeps = |bearer: &HeaderValue| {
         matches!(next, NextHop::OwnApp) && internal_token::is_internal(bearer, domain)
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use identity::TrustDomain;
 use identity::jws::Jws;
 use policy::introspection::IntrospectedTokens;
 use policy::{IntrospectionRule, Introspections, TokenPlace, TokenRules};
@@ -11,6 +12,7 @@ use crate::http::TokenRefusal;
 use crate::http::error::RequestError;
 use crate::http::headers::is_preflight;
 use crate::traffic::exchange::Exchange;
+use crate::traffic::internal_token;
 use crate::traffic::jwt::{MAX_TOKEN_BYTES, locate_in};
 use crate::traffic::state::ProxyState;
 
@@ -46,19 +48,30 @@ pub(super) fn sought(
     let located = locate_in(&places, &exchange.parts.headers, exchange.path.query());
     let Some(located) = located.map_err(RequestError::Token)? else { return Ok(None) };
     let Some(place) = places.get(located.place) else { return Ok(None) };
-    let Some(rule) = asking(&about, place, &located.token, tokens) else { return Ok(None) };
-    check_form(&located.token).map_err(RequestError::Token)?;
+    let token = &located.token;
+    let own = &state.settings.trust_domain;
+    let Some(rule) = asking(&about, place, token, (tokens, own)) else { return Ok(None) };
+    check_form(token).map_err(RequestError::Token)?;
     let token = Zeroizing::new(located.token.into_owned());
     Ok(Some(SoughtToken { rule: Arc::clone(rule), place: (*place).clone(), token }))
 }
 
+/// Nobody outside is shown a token of the mesh, also where no rule here verifies it: then it is nobody's.
+fn is_of_the_mesh(token: &[u8], own: &TrustDomain) -> bool {
+    let claims = Jws::open(token).and_then(|jws| jws.claims());
+    claims.is_ok_and(|claims| internal_token::acts_for(&claims, own))
+}
+
 /// The first rule that looks in this place and asks about such tokens.
-fn asking<'r>(
+pub(super) fn asking<'r>(
     about: &[&'r Arc<IntrospectionRule>],
     place: &TokenPlace,
     token: &[u8],
-    tokens: &TokenRules,
+    (tokens, own): (&TokenRules, &TrustDomain),
 ) -> Option<&'r Arc<IntrospectionRule>> {
+    if is_of_the_mesh(token, own) {
+        return None;
+    }
     let mut verified_here = None;
     let mut here = about.iter().copied().filter(|rule| rule.settings.places.contains(place));
     here.find(|rule| match rule.settings.tokens {

@@ -1,7 +1,10 @@
 //! What an issuer's answers mean for a request.
 #![allow(clippy::unwrap_used)]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
+use identity::TrustDomain;
 use policy::{IntrospectionRule, PolicyDefaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::{Value, json};
 
@@ -10,16 +13,20 @@ use super::*;
 const NOW: u64 = 1_800_000_000;
 
 fn rule(more: &str) -> Arc<IntrospectionRule> {
+    Arc::clone(&snapshot(more, "").introspections().all()[0])
+}
+
+/// One TokenIntrospection, and other documents before it.
+fn snapshot(more: &str, others: &str) -> Snapshot {
     let text = format!(
-        "apiVersion: policy.postern.dev/v1alpha1\nkind: TokenIntrospection\nmetadata: {{name: p, namespace: shop}}\n\
+        "{others}apiVersion: policy.postern.dev/v1alpha1\nkind: TokenIntrospection\nmetadata: {{name: p, namespace: shop}}\n\
          spec: {{issuer: 'https://id.example', clientId: shop, clientSecretRef: {{name: s}}{more}}}\n"
     );
     let file = SourceFile { name: "r.yaml".into(), bytes: text.into_bytes() };
     let resources = Resources::parse(&[file], "postern-system").unwrap();
     let (namespace, service_account) = ("shop".to_owned(), "cart".to_owned());
     let workload = Workload { namespace, service_account, labels: [].into() };
-    let snapshot = Snapshot::build(&resources, &workload, &PolicyDefaults::default());
-    Arc::clone(&snapshot.introspections().all()[0])
+    Snapshot::build(&resources, &workload, &PolicyDefaults::default())
 }
 
 /// `active`, a reason, or `unusable`.
@@ -113,5 +120,58 @@ fn answers_of_another_status() {
         ("too many", 429, json!({}), "unusable"),
     ] {
         assert_eq!(of_status(status, "", &answer), expect, "{row}");
+    }
+}
+
+/// Where a RequestAuthentication verifies tokens of the mesh, and one of another issuer.
+const MESH_RULE: &str = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: mesh, namespace: shop}\n\
+    spec: {jwtRules: [{issuer: 'spiffe://cluster.local'}, {issuer: 'https://known.example', jwksUri: 'https://known.example/keys'}]}\n---\n";
+
+#[test]
+fn no_issuer_outside_is_shown_a_token_of_the_mesh() {
+    let of = |claims: Value| {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let header = encode(r#"{"alg":"ES256","typ":"JWT"}"#);
+        format!("{header}.{}.{}", encode(&claims.to_string()), encode("signature"))
+    };
+    let actor = json!({"sub": "spiffe://cluster.local/ns/shop/sa/front"});
+    let internal = of(json!({"iss": "spiffe://cluster.local", "sub": "ann", "act": actor}));
+    let renamed = of(json!({"iss": "https://mesh.example", "sub": "ann", "act": actor}));
+    let external = of(json!({"iss": "https://id.example", "sub": "ann"}));
+    let known = of(json!({"iss": "https://known.example", "sub": "ann"}));
+    let own = TrustDomain::parse("cluster.local").unwrap();
+    const ALL: &str = ", tokens: all";
+    for (row, more, others, token, is_asked) in [
+        ("of the mesh, which nobody verifies", "", "", &internal, false),
+        ("of the mesh, which is verified", "", MESH_RULE, &internal, false),
+        ("of the mesh, where all are asked about", ALL, "", &internal, false),
+        ("the same, which is verified", ALL, MESH_RULE, &internal, false),
+        ("under another name", ALL, MESH_RULE, &renamed, false),
+        ("of an issuer that nobody verifies", "", MESH_RULE, &external, true),
+        ("of one that is verified", "", MESH_RULE, &known, false),
+        ("the same, where all are asked about", ALL, MESH_RULE, &known, true),
+        ("opaque", "", MESH_RULE, &"abc".to_owned(), true),
+    ] {
+        let snapshot = snapshot(more, others);
+        let about: Vec<_> = snapshot.introspections().about(None).collect();
+        let place = &about[0].settings.places[0];
+        let asked = sought::asking(&about, place, token.as_bytes(), (snapshot.tokens(), &own));
+        assert_eq!(asked.is_some(), is_asked, "{row}");
+    }
+}
+
+#[test]
+fn nothing_stays_where_tokens_are_asked_about() {
+    let own_header = ", forwardOriginalToken: true, fromHeaders: [{name: x-access-token}]";
+    for (row, more, left) in [
+        ("a header of its own", own_header, &["authorization"][..]),
+        ("the usual one", "", &["x-access-token"]),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("Bearer abc"));
+        headers.insert("x-access-token", HeaderValue::from_static("abc"));
+        hide_all(snapshot(more, "").introspections(), None, &mut headers);
+        let found: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(found, left, "{row}");
     }
 }
