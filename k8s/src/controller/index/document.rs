@@ -1,5 +1,6 @@
 //! A resource as a proxy gets it: the bytes that its reader takes, and a version that follows from them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -35,6 +36,13 @@ impl ResourceDocument {
     #[must_use]
     pub fn of_service(message: &service_message::Service) -> Self {
         Self::of(message.encode_to_vec())
+    }
+
+    /// A Secret with no other keys than these. What has no others stays as it is.
+    pub(super) fn with_only(&self, keys: &BTreeSet<&str>) -> Option<Self> {
+        let mut value: serde_json::Value = serde_json::from_slice(&self.bytes).ok()?;
+        value.get_mut("data")?.as_object_mut()?.retain(|key, _| keys.contains(key.as_str()));
+        Some(Self::of_policy(&value))
     }
 
     fn of(bytes: Vec<u8>) -> Self {

@@ -1,7 +1,7 @@
 //! Policies: which workloads they are about, which version is in force, and what their writers are told. How what is sent
 //! to destinations is carried is in `traffic.rs`, what is said to the writers of routes in `route_status.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -217,6 +217,7 @@ impl Index {
     ) -> Option<BTreeMap<String, Arc<ResourceDocument>>> {
         let found = self.pods.get(pod)?;
         let mut documents = BTreeMap::new();
+        let mut credentials = BTreeSet::new();
         documents.insert(WORKLOAD.to_owned(), Arc::new(self.workload(pod)?));
         let root = &self.settings.root_namespace;
         let namespaces = [Some(&pod.namespace), (*root != pod.namespace).then_some(root)];
@@ -229,27 +230,43 @@ impl Index {
         for (name, served) in own.chain(self.policies_of_guests(pod)) {
             if let Some(document) = self.if_about(name, served, pod, found) {
                 documents.insert(name.to_string(), document);
-                documents.extend(self.needed_by(served));
+                if served.accepted {
+                    credentials.extend(&served.references.credentials);
+                    documents.extend(self.attachments_of(served));
+                }
             }
         }
+        documents.extend(self.secrets_of(&credentials));
         Some(documents)
     }
 
-    /// What a policy in force refers to, and its proxies must have: the Secrets that it names, and where the routes that it is
-    /// about are attached.
-    fn needed_by(&self, served: &ServedPolicy) -> Vec<(String, Arc<ResourceDocument>)> {
-        if !served.accepted || served.references.credentials.is_empty() {
+    /// The Secrets that a proxy's policies name, cut down to the keys that they need of each.
+    fn secrets_of(
+        &self,
+        needed: &BTreeSet<&(ObjectName, &'static str)>,
+    ) -> BTreeMap<String, Arc<ResourceDocument>> {
+        let mut keys: BTreeMap<&ObjectName, BTreeSet<&str>> = BTreeMap::new();
+        for (object, key) in needed {
+            keys.entry(object).or_default().insert(*key);
+        }
+        let secrets = keys.into_iter().filter_map(|(object, keys)| {
+            let document = self.gateways.credentials.get(object)?.with_only(&keys)?;
+            Some((format!("Secret/{object}"), Arc::new(document)))
+        });
+        secrets.collect()
+    }
+
+    /// Where the routes are attached that a policy with a Secret is about.
+    fn attachments_of(&self, served: &ServedPolicy) -> Vec<(String, Arc<ResourceDocument>)> {
+        if served.references.credentials.is_empty() {
             return Vec::new();
         }
-        let secrets = served.references.credentials.iter().filter_map(|object| {
-            Some((format!("Secret/{object}"), self.gateways.credentials.get(object)?.clone()))
-        });
         let routes = served.scope.edge().iter().filter(|part| part.kind == PolicyKind::HTTPRoute);
         let routes = routes.filter_map(|route| {
             let value = &self.served(route).filter(|served| served.accepted)?.value;
             Some((route.to_string(), Arc::new(ResourceDocument::of_policy(&attachment(value)))))
         });
-        secrets.chain(routes).collect()
+        routes.collect()
     }
 
     fn if_about(

@@ -91,8 +91,8 @@ pub(super) struct References {
     pub(super) targets: BTreeSet<ObjectName>,
     /// The Secrets and ConfigMaps whose certificates it names.
     pub(super) certificates: BTreeSet<(CertificateKind, ObjectName)>,
-    /// The Secrets of its namespace that hold what it needs to be in force.
-    pub(super) credentials: BTreeSet<ObjectName>,
+    /// The Secrets of its namespace that hold what it needs to be in force, each with the keys that it needs of it.
+    pub(super) credentials: BTreeSet<(ObjectName, &'static str)>,
 }
 
 impl References {
@@ -244,18 +244,32 @@ fn certificates(
     found.chain(client).filter_map(certificate).collect()
 }
 
-/// The Secrets that hold what a policy needs to be in force. They are of its own namespace, whatever is written.
-fn credentials(kind: PolicyKind, document: &Value, namespace: &Arc<str>) -> BTreeSet<ObjectName> {
-    let pointers: &[&str] = match kind {
-        PolicyKind::SignIn => &["/spec/clientSecretRef", "/spec/session/keysSecretRef"],
-        PolicyKind::TokenIntrospection | PolicyKind::ClientCredentials => {
-            &["/spec/clientSecretRef"]
-        }
+/// The Secrets that hold what a policy needs to be in force, each with the keys that the reference is about: nothing else of
+/// it is told to whom the policy selects. They are of its own namespace, whatever is written.
+fn credentials(
+    kind: PolicyKind,
+    document: &Value,
+    namespace: &Arc<str>,
+) -> BTreeSet<(ObjectName, &'static str)> {
+    let client = ("/spec/clientSecretRef", client_keys(document));
+    let pointers: &[(&str, &[&'static str])] = match kind {
+        PolicyKind::SignIn => &[client, ("/spec/session/keysSecretRef", &["current", "previous"])],
+        PolicyKind::TokenIntrospection | PolicyKind::ClientCredentials => &[client],
         _ => &[],
     };
-    let references = pointers.iter().filter_map(|pointer| document.pointer(pointer));
-    let names = references.filter_map(|reference| text(reference, "name"));
-    names.map(|name| ObjectName { namespace: namespace.clone(), name: name.into() }).collect()
+    let named = pointers.iter().filter_map(|(pointer, keys)| {
+        let name = text(document.pointer(pointer)?, "name")?;
+        Some((ObjectName { namespace: namespace.clone(), name: name.into() }, *keys))
+    });
+    named.flat_map(|(object, keys)| keys.iter().map(move |key| (object.clone(), *key))).collect()
+}
+
+/// The key by which a client proves itself, as it is written.
+fn client_keys(document: &Value) -> &'static [&'static str] {
+    match document.pointer("/spec/clientAuth").and_then(Value::as_str) {
+        Some("private_key_jwt") => &["private-key"],
+        _ => &["client-secret"],
+    }
 }
 
 /// A parent, if it is a Service. One of another kind is somebody else's, and stays unanswered.

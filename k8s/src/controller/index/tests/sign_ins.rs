@@ -184,3 +184,50 @@ fn policies_about_tokens_are_told_to_whom_they_select() {
         assert_eq!(names(&index, "cart-1"), beside, "{row}");
     }
 }
+
+/// One Secret for everything is allowed, and no proxy gets more of it than its policies need.
+#[test]
+fn of_a_secret_each_proxy_is_told_what_its_policies_need() {
+    let all = json!({"client-secret": "YQ==", "private-key": "Yg==", "current": "Yw==", "previous": "ZA=="});
+    let with = |more: Value| {
+        let mut spec = json!({
+            "issuer": "https://id.example", "clientId": "shop", "clientSecretRef": {"name": "one"},
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let edge = json!([{"group": GROUP, "kind": "Gateway", "name": "edge"}]);
+    let staff = with(json!({"targetRefs": edge, "session": {"keysSecretRef": {"name": "one"}}}));
+    let asks = with(json!({"selector": {"matchLabels": {"app": "cart"}}}));
+    let calls = with(json!({
+        "selector": {"matchLabels": {"app": "cart"}}, "hosts": ["api.example.com"],
+        "clientAuth": "private_key_jwt",
+    }));
+    use PolicyKind::{ClientCredentials, SignIn, TokenIntrospection};
+    let staff = policy(SignIn, "shop", "staff", &staff);
+    let asks = policy(TokenIntrospection, "shop", "asks", &asks);
+    let calls = policy(ClientCredentials, "shop", "calls", &calls);
+    let keys_of = |index: &Index, pod: &str| {
+        let told = told(index, pod);
+        let secret = told.get("Secret/shop/one").map(|secret| secret["data"].clone());
+        let data = secret.unwrap_or_default().as_object().cloned().unwrap_or_default();
+        data.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    const AT_EDGE: &[&str] = &["client-secret", "current", "previous"];
+    for (row, policies, at_edge, beside) in [
+        ("nobody names it", vec![], &[][..], &[][..]),
+        ("a gateway's", vec![&staff], AT_EDGE, &[]),
+        ("and a sidecar's", vec![&staff, &asks], AT_EDGE, &["client-secret"]),
+        ("two of a sidecar", vec![&calls, &asks], &[], &["client-secret", "private-key"]),
+        ("another way to prove it", vec![&calls, &staff], AT_EDGE, &["private-key"]),
+    ] {
+        let mut index = index(scene());
+        index.apply(credentials("shop", "one", &all));
+        for policy in policies {
+            index.apply(policy.clone());
+        }
+        assert!(index.refused().is_empty(), "{row}: {:?}", index.refused());
+        assert_eq!(keys_of(&index, "edge-1"), at_edge, "{row}");
+        assert_eq!(keys_of(&index, "cart-1"), beside, "{row}");
+    }
+}
