@@ -189,9 +189,11 @@ async fn s30_internal_jwt_every_refusal_stands_beside_its_permission() {
     let soon = i64::try_from(wall_clock()).unwrap() + 120;
     let (invalid, unknown, denied) =
         (Code::InvalidArgument, Code::Unauthenticated, Code::PermissionDenied);
+    // Our own fault, which a user's client must not hear as theirs.
+    let own_fault = Code::FailedPrecondition;
     let rows: Vec<(&str, ExchangeTokenRequest, Code)> = vec![
         ("no voucher", cart.asserts(MENU, ann()), denied),
-        ("of another trust domain", foreign.asserts(CART, ann()), unknown),
+        ("of another trust domain", foreign.asserts(CART, ann()), own_fault),
         (
             "for another trust domain",
             gateway.asserts("spiffe://other.test/ns/a/sa/b", ann()),
@@ -225,34 +227,34 @@ async fn s30_internal_jwt_every_refusal_stands_beside_its_permission() {
         ("the actor as a claim", about("act"), invalid),
         ("a key as a claim", about("cnf"), invalid),
         ("the original issuer as a claim", about("orig_iss"), invalid),
-        ("a forged signature", with(&|request| request.signature[10] ^= 1), unknown),
-        ("no signature", with(&|request| request.signature.clear()), unknown),
+        ("a forged signature", with(&|request| request.signature[10] ^= 1), own_fault),
+        ("no signature", with(&|request| request.signature.clear()), own_fault),
         (
             "another audience than signed",
             with(&|request| MENU.clone_into(&mut request.audience)),
-            unknown,
+            own_fault,
         ),
-        ("another lifetime than signed", with(&|request| request.lifetime = 1), unknown),
+        ("another lifetime than signed", with(&|request| request.lifetime = 1), own_fault),
         (
             "another user than signed",
             with(&|request| {
                 request.subject = Some(Subject::Assertion(user("bob", issuer, CLAIMS)))
             }),
-            unknown,
+            own_fault,
         ),
         (
             "somebody else's chain",
             with(&|request| request.certificate_chain.clone_from(&cart.chain)),
-            unknown,
+            own_fault,
         ),
-        ("no chain", with(&|request| request.certificate_chain.clear()), unknown),
-        ("signed long ago", gateway.signed(with(&|request| request.signed_at -= 120)), unknown),
+        ("no chain", with(&|request| request.certificate_chain.clear()), own_fault),
+        ("signed long ago", gateway.signed(with(&|request| request.signed_at -= 120)), own_fault),
         (
             "signed in the future",
             gateway.signed(with(&|request| request.signed_at = soon)),
-            unknown,
+            own_fault,
         ),
-        ("before 1970", gateway.signed(with(&|request| request.signed_at = -1)), unknown),
+        ("before 1970", gateway.signed(with(&|request| request.signed_at = -1)), own_fault),
         ("a token for somebody else", cart.delegates(MENU, &for_menu), denied),
         ("the gateway's own back", gateway.delegates(MENU, &for_cart), denied),
         ("a forged token", cart.delegates(MENU, &forged), unknown),
@@ -284,13 +286,32 @@ async fn s30_internal_jwt_16_actors_and_not_one_more() {
     let (ca, authority) = ready().await;
     let gateway = Holder::of(&ca, &authority, GATEWAY).await;
     let cart = Holder::of(&ca, &authority, CART).await;
+    let menu = Holder::of(&ca, &authority, MENU).await;
     let mut token = ask(&authority, gateway.asserts(CART, ann())).await.unwrap().token;
     for actors in 2..=16 {
-        token = ask(&authority, cart.delegates(CART, &token)).await.unwrap().token;
+        let (holder, next) = if actors % 2 == 0 { (&cart, MENU) } else { (&menu, CART) };
+        token = ask(&authority, holder.delegates(next, &token)).await.unwrap().token;
         assert_eq!(read(&authority, &token).actors.len(), actors);
     }
-    let refused = ask(&authority, cart.delegates(CART, &token)).await;
+    let refused = ask(&authority, menu.delegates(CART, &token)).await;
     assert!(matches!(refused, Err(CallError::Refused { code: Code::PermissionDenied, .. })));
+}
+
+/// A sidecar that has a token signed for its own app, and exchanges it when the app sends it on, is one workload.
+#[tokio::test]
+async fn a_workload_that_acts_already_is_not_named_twice() {
+    let (ca, authority) = ready().await;
+    let gateway = Holder::of(&ca, &authority, GATEWAY).await;
+    let cart = Holder::of(&ca, &authority, CART).await;
+    let own = ask(&authority, gateway.asserts(GATEWAY, ann())).await.unwrap().token;
+    let sent_on = ask(&authority, gateway.delegates(CART, &own)).await.unwrap().token;
+    assert_eq!(claims(&sent_on)["act"], json!({"sub": GATEWAY}));
+    let again = ask(&authority, cart.delegates(MESH, &sent_on)).await.unwrap().token;
+    let by_cart = ask(&authority, cart.delegates(MENU, &again)).await.unwrap().token;
+    let through = json!({"sub": CART, "act": {"sub": GATEWAY}});
+    assert_eq!(claims(&by_cart)["act"], through);
+    let back = ask(&authority, gateway.delegates(MENU, &again)).await.unwrap().token;
+    assert_eq!(claims(&back)["act"], json!({"sub": GATEWAY, "act": through}), "on the way again");
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ fn status(error: &CallError, skew: Option<ClockSkew>) -> Status {
                 code @ (Code::InvalidArgument
                 | Code::Unauthenticated
                 | Code::PermissionDenied
+                | Code::FailedPrecondition
                 | Code::ResourceExhausted
                 | Code::Unimplemented),
             ..

@@ -100,7 +100,9 @@ pub(super) fn status(refusal: &ExchangeRefusal) -> Status {
         | Refusal::NoVoucher(_)
         | Refusal::NotForHolder(_)
         | Refusal::TooManyActors => Status::permission_denied(message),
-        Refusal::Holder(_) | Refusal::Client(_) | Refusal::SubjectToken(_) | Refusal::Issuer => {
+        // The workload's own fault, its certificate or its clock: no other token of the user's would help.
+        Refusal::Holder(_) => Status::failed_precondition(message),
+        Refusal::Client(_) | Refusal::SubjectToken(_) | Refusal::Issuer => {
             Status::unauthenticated(message)
         }
         Refusal::IdentityRate => Status::resource_exhausted(message),

@@ -41,13 +41,15 @@ impl Said {
         })
     }
 
-    /// The same again, with one more workload that acts.
+    /// The same again, with one more workload that acts, unless it is the one that does already.
     pub(super) fn again(token: InternalJwt, actor: &SpiffeId) -> Result<Self, ExchangeRefusal> {
-        if token.actors.len() >= MAX_ACTORS {
-            return Err(ExchangeRefusal::TooManyActors);
+        let mut actors = token.actors;
+        if actors.first() != Some(actor) {
+            if actors.len() >= MAX_ACTORS {
+                return Err(ExchangeRefusal::TooManyActors);
+            }
+            actors.insert(0, actor.clone());
         }
-        let mut actors = vec![actor.clone()];
-        actors.extend(token.actors);
         Ok(Self {
             subject: token.subject,
             original_issuer: token.original_issuer,
