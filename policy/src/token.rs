@@ -78,6 +78,11 @@ impl TokenPlace {
         vec![scheme("Bearer "), scheme("DPoP "), Self::Parameter("access_token".into())]
     }
 
+    /// The one place of a token of the mesh: where it is kept from leaving the mesh, and exchanged.
+    pub(crate) fn of_the_mesh() -> Self {
+        Self::Header { name: "authorization".into(), prefix: "Bearer ".into() }
+    }
+
     /// These places in the order in which they are looked at, each once.
     pub fn in_order<'p>(places: impl IntoIterator<Item = &'p Self>) -> Vec<&'p Self> {
         let mut found: Vec<&Self> = Vec::new();

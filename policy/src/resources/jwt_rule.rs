@@ -26,7 +26,10 @@ pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>, id: Arc<str>) 
     let timeout = map
         .take("timeout")
         .map_or(Some(DEFAULT_TIMEOUT), |v| reader.parsed(v, "a time from 100ms to 30s", timeout));
-    let places = read_places(reader, &mut map);
+    let places = match &keys {
+        Some(KeySource::MeshBundle(_)) => place_of_the_mesh(reader, &mut map),
+        _ => read_places(reader, &mut map),
+    };
     let forward = map.take("forwardOriginalToken").map_or(Some(false), |v| reader.boolean(v));
     let payload_header = map.take("outputPayloadToHeader").map(|v| made_header(reader, v));
     let claim_headers = map.take("outputClaimToHeaders").map(|v| read_claim_headers(reader, v));
@@ -148,6 +151,23 @@ pub(super) fn https(text: &str) -> Result<(), &'static str> {
 /// An issuer that is discovered has no query (OpenID Connect Discovery 1.0 §3).
 pub(super) fn no_query(issuer: &str) -> Result<(), &'static str> {
     if issuer.contains('?') { Err("an issuer has no query") } else { Ok(()) }
+}
+
+/// A token of the mesh stands in `Authorization: Bearer` alone: from elsewhere it would leave the mesh unseen.
+fn place_of_the_mesh(
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+) -> Option<Vec<TokenPlace>> {
+    let mut elsewhere = false;
+    for name in ["fromHeaders", "fromParams", "fromCookies"] {
+        if let Some(value) = map.take(name) {
+            let expected = "no other place: tokens of the mesh stand in `Authorization: Bearer`";
+            let fix = Some(format!("remove `{name}`"));
+            reader.report(value.node.mark, format!("`{name}`"), expected, fix);
+            elsewhere = true;
+        }
+    }
+    (!elsewhere).then(|| vec![TokenPlace::of_the_mesh()])
 }
 
 /// `fromHeaders`, `fromParams`, `fromCookies`; the defaults when there is none of them.

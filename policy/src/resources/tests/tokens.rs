@@ -73,6 +73,15 @@ fn bad_token_rules() {
         ("{issuer: me}".to_owned(), "or write `jwks` or `jwksUri`"),
         ("{issuer: 'spiffe://td/ns/a/sa/b'}".to_owned(), "without a path"),
         ("{issuer: 'spiffe://'}".to_owned(), "without a path"),
+        (
+            "{issuer: 'spiffe://td', fromHeaders: [{name: x-user-token}]}".to_owned(),
+            "`fromHeaders`; expected no other place",
+        ),
+        ("{issuer: 'spiffe://td', fromParams: [t]}".to_owned(), "`fromParams`"),
+        (
+            "{issuer: me, jwksUri: 'spiffe://td', fromCookies: [t]}".to_owned(),
+            "`fromCookies`; expected no other place",
+        ),
         ("{issuer: me, jwksUri: 'spiffe://Td'}".to_owned(), "without a path"),
         ("{issuer: 'https://id.example/?a=b'}".to_owned(), "an issuer has no query"),
         (

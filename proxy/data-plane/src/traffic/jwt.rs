@@ -104,6 +104,12 @@ impl AuthenticatedToken {
         }
     }
 
+    /// Whether it is a token that the mesh itself has signed, verified here by the mesh's keys: no claim of it says so.
+    #[must_use]
+    pub(crate) fn is_of_the_mesh(&self) -> bool {
+        matches!(&self.speaks, Some(Speaker::Bearer(verified)) if verified.mesh().is_some())
+    }
+
     /// Removes the token from the request's target, where the app must not see it. Called when the target is in place.
     pub fn hide_parameter(&self, parts: &mut Parts) {
         for name in &self.hidden_parameters {
@@ -172,7 +178,7 @@ pub fn authenticate(
     };
     let verified = desk.verified(&located)?;
     verified.check_times(desk.now)?;
-    if !verified.rule.may_present(desk.peer.map(|peer| &peer.id)) {
+    if !verified.may_present(desk.peer.map(|peer| &peer.id)) {
         return Err(TokenRefusal::Presenter);
     }
     let place = desk.rules.places().get(located.place);

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
 use identity::jws::Jws;
 use identity::jwt::internal::{is_original_issuer, is_user};
-use policy::{JwtRule, TokenClaims, TokenRule, TokenRules};
+use identity::{SpiffeId, TrustDomain};
+use policy::{JwtRule, KeySource, TokenClaims, TokenRule, TokenRules};
 use serde_json::{Map, Value};
 
 use super::keys::KeyBook;
@@ -38,9 +39,26 @@ pub(super) struct ConfirmationClaim {
 }
 
 impl VerifiedToken {
-    /// Whether the token is valid at this Unix second, give or take the leeway.
+    /// The trust domain whose own token it is; `None` where somebody else has signed it.
+    pub(super) fn mesh(&self) -> Option<&TrustDomain> {
+        match &self.rule.jwt.keys {
+            KeySource::MeshBundle(domain) => Some(domain),
+            _ => None,
+        }
+    }
+
+    /// Whether this peer may present it. One of the mesh travels between its workloads: whoever else has it has found it.
+    pub(super) fn may_present(&self, peer: Option<&SpiffeId>) -> bool {
+        let of_the_mesh =
+            |mesh: &TrustDomain| peer.is_some_and(|peer| peer.trust_domain() == mesh.as_str());
+        self.mesh().is_none_or(of_the_mesh) && self.rule.may_present(peer)
+    }
+
+    /// Whether the token is valid at this Unix second, give or take the leeway. A token of the mesh ends when it ends: one
+    /// that is taken longer could no longer be exchanged for the next service.
     pub(super) fn check_times(&self, now: u64) -> Result<(), TokenRefusal> {
-        if now >= self.expires.saturating_add(LEEWAY_SECONDS) {
+        let leeway = if self.mesh().is_some() { 0 } else { LEEWAY_SECONDS };
+        if now >= self.expires.saturating_add(leeway) {
             return Err(TokenRefusal::Expired);
         }
         match self.not_before {
@@ -62,7 +80,7 @@ pub(super) fn verify(
     place: usize,
     rules: &TokenRules,
     book: &KeyBook,
-    unknown: &dyn Fn(&policy::KeySource),
+    unknown: &dyn Fn(&KeySource),
 ) -> Result<VerifiedToken, TokenRefusal> {
     let jws = Jws::open(token)?;
     let claims = jws.claims()?;
@@ -95,7 +113,7 @@ fn by_rule(
     (jws, said): (&Jws<'_>, &Map<String, Value>),
     rule: &TokenRule,
     book: &KeyBook,
-    unknown: &dyn Fn(&policy::KeySource),
+    unknown: &dyn Fn(&KeySource),
 ) -> Result<VerifiedToken, TokenRefusal> {
     let source = &rule.jwt.keys;
     let keys = book.get(source).ok_or(TokenRefusal::NoKeys)?;
@@ -109,7 +127,7 @@ fn by_rule(
     if !jws.is_signed_by(key) {
         return Err(TokenRefusal::Signature);
     }
-    if let policy::KeySource::MeshBundle(domain) = source {
+    if let KeySource::MeshBundle(domain) = source {
         check_internal(jws, said, domain)?;
     }
     let audiences = audiences(said, rule)?;
@@ -133,7 +151,7 @@ fn by_rule(
 fn check_internal(
     jws: &Jws<'_>,
     said: &Map<String, Value>,
-    domain: &identity::TrustDomain,
+    domain: &TrustDomain,
 ) -> Result<(), TokenRefusal> {
     if jws.header().get("typ").is_none_or(|kind| kind != "JWT") {
         return Err(TokenRefusal::Malformed("a token of the mesh whose `typ` is not JWT"));

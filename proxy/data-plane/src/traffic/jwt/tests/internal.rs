@@ -19,9 +19,74 @@ fn internal(changes: Value) -> Value {
     said
 }
 
+fn typed() -> Value {
+    json!({"alg": "ES256", "kid": "k1", "typ": "JWT"})
+}
+
+impl TokenFixture {
+    /// Asked by a workload of the mesh.
+    fn in_the_mesh(rules: &str) -> Self {
+        let peer = Some(peer("spiffe://cluster.local/ns/edge/sa/gateway", 1));
+        Self { peer, ..Self::new(rules, "") }
+    }
+}
+
+/// A token that has leaked is of no use outside the mesh.
+#[test]
+fn s39_presenter_of_an_internal_token_is_a_workload() {
+    let token = signer().token(typed(), internal(json!({"aud": "spiffe://cluster.local"})));
+    let mut world = TokenFixture::in_the_mesh(INTERNAL);
+    for (row, from, expect) in [
+        ("a workload of the mesh", Some("spiffe://cluster.local/ns/edge/sa/gateway"), "alice"),
+        ("a client of a gateway, or plaintext", None, "token_presenter"),
+        (
+            "a workload of another trust domain",
+            Some("spiffe://partner.example/ns/a/sa/b"),
+            "token_presenter",
+        ),
+    ] {
+        world.peer = from.map(|id| peer(id, 1));
+        assert_eq!(world.who_bears(&token), expect, "{row}");
+    }
+}
+
+/// The authority takes one for another no longer than that.
+#[test]
+fn s39_times_of_an_internal_token_have_no_leeway_at_the_end() {
+    let world = TokenFixture::in_the_mesh(INTERNAL);
+    for (row, expires, expect) in [
+        ("in its last second", NOW + 1, "alice"),
+        ("at its end", NOW, "token_expired"),
+        ("within what others get", NOW - 10, "token_expired"),
+    ] {
+        let token = signer().token(typed(), internal(json!({ "exp": expires })));
+        assert_eq!(world.who_bears(&token), expect, "{row}");
+    }
+}
+
+/// What a provider writes into its own tokens makes them none of the mesh's.
+#[test]
+fn only_the_keys_of_the_mesh_make_a_token_of_the_mesh() {
+    let act = json!({"act": {"sub": "spiffe://cluster.local/ns/edge/sa/gateway"}});
+    for (row, world, token, expect) in [
+        (
+            "signed by the mesh",
+            TokenFixture::in_the_mesh(INTERNAL),
+            signer().token(typed(), internal(json!({}))),
+            true,
+        ),
+        ("a provider's with `act`", TokenFixture::usual(), token(act), false),
+    ] {
+        let (found, _) = world.ask(bearing(&token)).unwrap();
+        assert_eq!(found.is_of_the_mesh(), expect, "{row}");
+    }
+    let nobody = AuthenticatedToken::default();
+    assert!(!nobody.is_of_the_mesh());
+}
+
 #[test]
 fn s39_claims_of_an_internal_token() {
-    let world = TokenFixture::new(INTERNAL, "");
+    let world = TokenFixture::in_the_mesh(INTERNAL);
     let source = &world.rules.rules()[0].jwt.keys;
     assert!(matches!(source, KeySource::MeshBundle(domain) if domain.as_str() == "cluster.local"));
     let typed = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
@@ -78,7 +143,7 @@ fn s39_claims_of_an_internal_token() {
 /// Audiences that the rule names stand in the place of the workload's own name.
 #[test]
 fn a_rule_may_name_other_audiences() {
-    let world = TokenFixture::new("{issuer: 'spiffe://cluster.local', audiences: [carts]}", "");
+    let world = TokenFixture::in_the_mesh("{issuer: 'spiffe://cluster.local', audiences: [carts]}");
     let typed = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
     let bears = |aud: &str| {
         world.who_bears(&signer().token(typed.clone(), internal(json!({ "aud": aud }))))
