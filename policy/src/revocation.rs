@@ -58,12 +58,17 @@ impl RevokedEntries {
         ids.zip(id).is_some_and(|(ids, id)| ids.contains(id))
     }
 
-    /// A token that does not say when it was issued, in whole seconds, may be an old one.
+    /// A token that does not say when it was issued, in whole seconds, may be an old one. The mesh's own name the user's
+    /// provider in `orig_iss`.
     fn lists_subject(&self, token: &TokenClaims) -> bool {
-        let subjects = self.subjects.get(token.issuer.as_str());
-        let issued_before = subjects.zip(token.subject.as_deref()).and_then(|(s, of)| s.get(of));
+        let provider = token.claims.get("orig_iss").and_then(|issuer| issuer.as_str());
+        let issuers = [Some(token.issuer.as_str()), provider];
         let issued = token.claims.get("iat").and_then(|issued| issued.as_u64());
-        issued_before.is_some_and(|before| issued.is_none_or(|issued| issued < *before))
+        issuers.into_iter().flatten().any(|issuer| {
+            let subjects = self.subjects.get(issuer).zip(token.subject.as_deref());
+            let issued_before = subjects.and_then(|(subjects, of)| subjects.get(of));
+            issued_before.is_some_and(|before| issued.is_none_or(|issued| issued < *before))
+        })
     }
 }
 

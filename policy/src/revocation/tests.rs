@@ -46,6 +46,30 @@ fn a_list_means_tokens_by_id_and_by_subject() {
         ("another in another spelling", "me", json!({"sub": "Ann", "iat": 999}), false),
         ("the subject of another issuer", "you", json!({"sub": "ann", "iat": 999}), false),
         ("nobody's", "me", json!({"iat": 999}), false),
+        (
+            "the mesh's own, of a user whom the issuer named",
+            "spiffe://cluster.local",
+            json!({"sub": "ann", "iat": 999, "orig_iss": "me"}),
+            true,
+        ),
+        (
+            "the mesh's own, issued after",
+            "spiffe://cluster.local",
+            json!({"sub": "ann", "iat": 1000, "orig_iss": "me"}),
+            false,
+        ),
+        (
+            "the mesh's own, of another provider's user",
+            "spiffe://cluster.local",
+            json!({"sub": "ann", "iat": 999, "orig_iss": "you"}),
+            false,
+        ),
+        (
+            "an original issuer that is no text",
+            "spiffe://cluster.local",
+            json!({"sub": "ann", "iat": 999, "orig_iss": ["me"]}),
+            false,
+        ),
     ] {
         let found = snapshot.revoked_tokens().is_revoked(&token(issuer, claims));
         assert_eq!(found, revoked, "{row}");

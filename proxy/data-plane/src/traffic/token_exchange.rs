@@ -13,10 +13,12 @@ mod question;
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::AUTHORIZATION;
 use identity::{SpiffeId, TrustDomain};
-use policy::Snapshot;
+use policy::{ListenerPlace, Snapshot, TokenClaims, TokenExchangeRule, TokenExchangeTable};
+use serde_json::{Map, Value};
 
+use crate::http::TokenRefusal;
 use crate::http::error::RequestError;
 use crate::traffic::caller::{AuthenticatedCaller, ClaimsOrigin};
 use crate::traffic::exchange::{Exchange, Phase};
@@ -74,26 +76,75 @@ fn about_user(
         return Ok(None);
     }
     let domain = &state.settings.trust_domain;
-    if caller.claims().is_some_and(|claims| internal_token::acts_for(&claims.claims, domain)) {
-        // The mesh's own already, verified: it is exchanged where it leaves the app.
-        return Ok(None);
+    if caller.token.is_of_the_mesh() {
+        let NextHop::Service(upstream) = next else {
+            // It is exchanged where it leaves the app.
+            return Ok(None);
+        };
+        let sent = internal_token::find(&parts.headers, domain);
+        let sent = sent.filter(|(_, claims)| is_the_same(claims, caller.claims()));
+        return sent
+            .map_or(Ok(None), |sent| passed_on(sent, table, place.as_ref(), (upstream, domain)));
     }
     caller.token.hide_from_app(snapshot.tokens(), parts, path.query());
     introspection::hide_all(snapshot.introspections(), place, &mut parts.headers);
-    let keeps = |bearer: &HeaderValue| {
-        matches!(next, NextHop::OwnApp) && internal_token::is_internal(bearer, domain)
-    };
-    internal_token::remove_bearers(&mut parts.headers, |bearer| !keeps(bearer));
+    internal_token::remove_bearers(&mut parts.headers, |_| true);
     let Some(claims) = caller.claims().filter(|_| goes_inside(caller, snapshot)) else {
         return Ok(None);
     };
     let Some(rule) = table.rule(place.as_ref(), &claims.issuer) else { return Ok(None) };
     let audience = match (&rule.audience, next) {
-        (Some(audience), _) => Arc::clone(audience),
+        (Some(audience), _) => audience_of_rule(audience, domain)?,
         (None, NextHop::OwnApp) => own_audience(state.own_id().as_ref(), domain),
         (None, NextHop::Service(upstream)) => audience_of(upstream, domain),
     };
     ExchangeQuestion::of_user(claims, rule, audience).map(Some)
+}
+
+/// Whether what stands in `authorization` is the token that was verified.
+fn is_the_same(sent: &Map<String, Value>, verified: Option<&TokenClaims>) -> bool {
+    let id = verified.and_then(|claims| claims.claims.get("jti"));
+    id.is_some() && sent.get("jti") == id
+}
+
+/// What to ask for a token of the mesh that is sent on to another service of it; `None`: nothing is exchanged for its users.
+fn passed_on(
+    (token, claims): (&str, Map<String, Value>),
+    table: &TokenExchangeTable,
+    place: Option<&ListenerPlace<'_>>,
+    (upstream, domain): (&Upstream, &TrustDomain),
+) -> Result<Option<ExchangeQuestion>, ExchangeFailure> {
+    // From what leaves the mesh it is taken out.
+    if upstream.leaves_the_mesh(domain) {
+        return Ok(None);
+    }
+    let Some(rule) = rule_of(&claims, table, place) else { return Ok(None) };
+    let audience = match &rule.audience {
+        Some(audience) => audience_of_rule(audience, domain)?,
+        None => audience_of(upstream, domain),
+    };
+    Ok(Some(ExchangeQuestion::of_token(token, rule, audience)))
+}
+
+/// The rule for the user of a token of the mesh: for whoever authenticated the user.
+fn rule_of<'t>(
+    claims: &Map<String, Value>,
+    table: &'t TokenExchangeTable,
+    place: Option<&ListenerPlace<'_>>,
+) -> Option<&'t Arc<TokenExchangeRule>> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    table.rule(place, text("orig_iss").or_else(|| text("iss"))?)
+}
+
+/// An audience that a TokenExchange names, unless the mistake is there: no user could do anything about it.
+fn audience_of_rule(audience: &Arc<str>, own: &TrustDomain) -> Result<Arc<str>, ExchangeFailure> {
+    let named = audience.strip_prefix("spiffe://").map(|rest| rest.split('/').next());
+    match named.flatten() == Some(own.as_str()) {
+        true => Ok(Arc::clone(audience)),
+        false => Err(ExchangeFailure::Unavailable(
+            "the TokenExchange names an `audience` outside the own trust domain".into(),
+        )),
+    }
 }
 
 /// Whether the app may know of the user: a SignIn can say that it gets no token of who has signed in.
@@ -114,7 +165,7 @@ pub(crate) async fn to_next_service(
     exchange: &mut Exchange<'_>,
     upstream: &Upstream,
 ) -> Phase<()> {
-    let Some(question) = about_call(state, exchange, upstream) else { return Ok(()) };
+    let Some(question) = about_call(state, exchange, upstream)? else { return Ok(()) };
     let bearer = state.token_exchange.bearer(question).await.map_err(RequestError::from)?;
     exchange.parts.headers.insert(AUTHORIZATION, bearer);
     Ok(())
@@ -125,23 +176,35 @@ fn about_call(
     state: &ProxyState,
     exchange: &Exchange<'_>,
     upstream: &Upstream,
-) -> Option<ExchangeQuestion> {
+) -> Result<Option<ExchangeQuestion>, RequestError> {
     let headers = &exchange.parts.headers;
     if !headers.contains_key(AUTHORIZATION) {
-        return None;
+        return Ok(None);
     }
     let snapshot = state.snapshot();
     let table = snapshot.token_exchange();
     let domain = &state.settings.trust_domain;
-    if table.is_empty() || upstream.leaves_the_mesh(domain) {
-        return None;
+    if table.is_empty() {
+        return Ok(None);
     }
-    let (token, claims) = internal_token::find(headers, domain)?;
-    let text = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
-    let issuer = text("orig_iss").or_else(|| text("iss"))?;
-    let rule = table.rule(None, issuer)?;
-    let audience = rule.audience.clone().unwrap_or_else(|| audience_of(upstream, domain));
-    Some(ExchangeQuestion::of_token(token, rule, audience))
+    let Some(sent) = internal_token::find(headers, domain) else { return Ok(None) };
+    refuse_revoked(&sent.1, &snapshot)?;
+    passed_on(sent, table, None, (upstream, domain)).map_err(Into::into)
+}
+
+/// An app may keep a token; the new one would be issued after the revocation, and so be good again.
+fn refuse_revoked(sent: &Map<String, Value>, snapshot: &Snapshot) -> Result<(), RequestError> {
+    let text = |name: &str| sent.get(name).and_then(Value::as_str).map(str::to_owned);
+    let claims = TokenClaims {
+        issuer: text("iss").unwrap_or_default(),
+        subject: text("sub"),
+        audiences: Vec::new(),
+        claims: sent.clone(),
+    };
+    match snapshot.revoked_tokens().is_revoked(&claims) {
+        true => Err(RequestError::Token(TokenRefusal::Revoked)),
+        false => Ok(()),
+    }
 }
 
 /// The one identity of a service; where it has several, any workload of the trust domain may be meant.

@@ -9,7 +9,7 @@ use balancer::stable_hash;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
-use identity::TrustDomain;
+use identity::{SpiffeId, TrustDomain};
 use policy::route::{
     BackendChoice, CorsDecision, CorsPolicy, FieldChanges, RedirectScheme, RedirectedRequest,
     RetryPolicy, RouteRule, RouteTimeout,
@@ -41,13 +41,12 @@ pub(crate) enum Upstream {
 }
 
 impl Upstream {
-    /// Whether what is sent there leaves the own mesh: to a service outside of it, or to one of another trust domain.
+    /// Whether what is sent there may leave the own mesh: to a service outside of it, or to one that may prove an identity
+    /// of another trust domain.
     pub(crate) fn leaves_the_mesh(&self, own: &TrustDomain) -> bool {
         match self {
             Self::Outside(_) => true,
-            Self::Mesh(backend) => {
-                !backend.service.identities.iter().any(|id| id.trust_domain() == own.as_str())
-            }
+            Self::Mesh(backend) => !are_ours(&backend.service.identities, own),
         }
     }
 
@@ -66,6 +65,11 @@ impl Upstream {
             Self::Outside(service) => &service.meter,
         }
     }
+}
+
+/// Whether whoever proves one of these identities is of the own trust domain. Nobody's are not.
+fn are_ours(identities: &[SpiffeId], own: &TrustDomain) -> bool {
+    !identities.is_empty() && identities.iter().all(|id| id.trust_domain() == own.as_str())
 }
 
 /// The fields that CORS puts into an answer.
@@ -490,5 +494,24 @@ mod tests {
         let mut found: Vec<_> = found.collect();
         found.sort_unstable();
         assert_eq!(found, [("b", "3"), ("c", "1"), ("c", "2")]);
+    }
+
+    /// One that fails over between meshes may send a request to either.
+    #[test]
+    fn a_service_is_inside_where_all_its_identities_are_ours() {
+        let own = TrustDomain::parse("cluster.local").unwrap();
+        let (pay, other) =
+            ("spiffe://cluster.local/ns/pay/sa/pay", "spiffe://other.td/ns/pay/sa/pay");
+        for (row, identities, inside) in [
+            ("ours", vec![pay], true),
+            ("two of ours", vec![pay, "spiffe://cluster.local/payments"], true),
+            ("of two trust domains", vec![pay, other], false),
+            ("another's", vec![other], false),
+            ("nobody's", vec![], false),
+        ] {
+            let identities: Vec<_> =
+                identities.into_iter().map(|id| SpiffeId::parse(id).unwrap()).collect();
+            assert_eq!(are_ours(&identities, &own), inside, "{row}");
+        }
     }
 }

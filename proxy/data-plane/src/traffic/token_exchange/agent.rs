@@ -92,7 +92,7 @@ impl AgentClient {
 
 fn request(question: &ExchangeQuestion) -> Request<ExchangeRequest> {
     let subject = match &question.subject {
-        ExchangeSubject::User { subject, issuer, claims } => {
+        ExchangeSubject::User { subject, issuer, claims, .. } => {
             exchange_request::Subject::Assertion(UserAssertion {
                 subject: subject.to_string(),
                 original_issuer: issuer.to_string(),

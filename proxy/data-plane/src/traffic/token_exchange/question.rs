@@ -29,6 +29,9 @@ pub(super) enum ExchangeSubject {
         issuer: Box<str>,
         /// Further claims, a JSON object.
         claims: Box<str>,
+        /// When the user's own token was issued, as it says; empty: it does not. Nobody is told; but somebody who has signed
+        /// in again gets a new token, as the old one may be revoked.
+        issued: Box<str>,
     },
     /// The user of a token of the mesh.
     Token(Zeroizing<String>),
@@ -64,6 +67,7 @@ impl ExchangeQuestion {
             subject: subject.into(),
             issuer: user.issuer.as_str().into(),
             claims: claims.into(),
+            issued: user.claims.get("iat").map_or_else(String::new, Value::to_string).into(),
         };
         Ok(Self { subject, audience, lifetime: seconds(rule) })
     }
@@ -77,11 +81,12 @@ impl ExchangeQuestion {
     /// A digest of everything that the answer depends on, each part with its length before it (S-42).
     pub(crate) fn key(&self) -> [u8; 32] {
         let lifetime = self.lifetime.to_le_bytes();
-        let (kind, parts): (&[u8], [&[u8]; 3]) = match &self.subject {
-            ExchangeSubject::User { subject, issuer, claims } => {
-                (b"user", [subject.as_bytes(), issuer.as_bytes(), claims.as_bytes()])
+        let (kind, parts): (&[u8], [&[u8]; 4]) = match &self.subject {
+            ExchangeSubject::User { subject, issuer, claims, issued } => {
+                let said = [subject, issuer, claims, issued];
+                (b"user", said.map(|part| part.as_bytes()))
             }
-            ExchangeSubject::Token(token) => (b"token", [token.as_bytes(), b"", b""]),
+            ExchangeSubject::Token(token) => (b"token", [token.as_bytes(), b"", b"", b""]),
         };
         let mut digest = Context::new(&SHA256);
         for part in [kind, self.audience.as_bytes(), &lifetime].into_iter().chain(parts) {

@@ -7,9 +7,8 @@ use std::sync::Mutex;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response};
-use policy::{TokenClaims, TokenExchangeRule};
 use prost::Message as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::UnixListener;
 
 use super::agent::proto::{ExchangeRequest, ExchangeResponse, exchange_request};
@@ -57,7 +56,9 @@ fn only_the_claims_that_a_rule_names_go_inside() {
     ] {
         let user = user(Some("ann"), all.clone());
         let asked = ExchangeQuestion::of_user(&user, &rule(claims), CART.into()).unwrap();
-        let ExchangeSubject::User { subject, issuer, claims } = &asked.subject else { panic!() };
+        let ExchangeSubject::User { subject, issuer, claims, .. } = &asked.subject else {
+            panic!()
+        };
         assert_eq!((&**subject, &**issuer), ("ann", "https://id.example"), "{row}");
         assert_eq!(&**claims, expect, "{row}");
         assert_eq!((&*asked.audience, asked.lifetime), (CART, 60), "{row}");
@@ -94,6 +95,12 @@ fn s42_cache_key_collisions_of_an_exchange() {
         ExchangeQuestion::of_user(&user, &rule, audience.into()).unwrap().key()
     };
     let usual = of("ann", "https://id", "a@b", CART, 60);
+    let signed_in = |issued: u64| {
+        let user = user(Some("ann"), json!({ "iat": issued }));
+        ExchangeQuestion::of_user(&user, &rule(&[]), CART.into()).unwrap().key()
+    };
+    assert_ne!(signed_in(1000), signed_in(1001), "somebody who has signed in again");
+    assert_eq!(signed_in(1000), signed_in(1000));
     for (row, key) in [
         ("another user", of("bob", "https://id", "a@b", CART, 60)),
         ("another issuer", of("ann", "https://od", "a@b", CART, 60)),
@@ -316,6 +323,98 @@ fn the_audience_is_the_one_identity_of_a_service() {
     }
     assert_eq!(&*own_audience(Some(&cart), &own), CART);
     assert_eq!(&*own_audience(None, &own), "spiffe://cluster.local");
+}
+
+#[test]
+fn an_audience_that_is_not_ours_is_no_fault_of_the_users() {
+    let own = TrustDomain::parse("cluster.local").unwrap();
+    for (row, audience, ours) in [
+        ("a workload", CART, true),
+        ("the trust domain", "spiffe://cluster.local", true),
+        ("another trust domain", "spiffe://partner.example", false),
+        ("a workload of it", "spiffe://partner.example/ns/shop/sa/cart", false),
+        ("a name that begins alike", "spiffe://cluster.local.evil/ns/a/sa/b", false),
+    ] {
+        match audience_of_rule(&audience.into(), &own) {
+            Ok(found) => assert!(ours && *found == *audience, "{row}"),
+            Err(ExchangeFailure::Unavailable(_)) => assert!(!ours, "{row}"),
+            Err(other) => panic!("{row}: {other}"),
+        }
+    }
+}
+
+fn said(claims: Value) -> Map<String, Value> {
+    claims.as_object().unwrap().clone()
+}
+
+fn snapshot(objects: &str) -> Snapshot {
+    let file = policy::SourceFile { name: "r.yaml".into(), bytes: objects.as_bytes().to_vec() };
+    let resources = policy::Resources::parse(&[file], "postern-system").unwrap();
+    let workload = policy::Workload {
+        namespace: "shop".into(),
+        service_account: "cart".into(),
+        labels: BTreeMap::new(),
+    };
+    Snapshot::build(&resources, &workload, &policy::PolicyDefaults::default())
+}
+
+/// The new token would be issued after the revocation.
+#[test]
+fn a_revoked_user_gets_no_new_token_for_one_that_an_app_has_kept() {
+    let snapshot = snapshot(
+        "apiVersion: policy.postern.dev/v1alpha1\nkind: TokenRevocation\nmetadata: {name: r, namespace: shop}\n\
+         spec: {tokens: [{issuer: 'spiffe://cluster.local', id: a}], \
+         subjects: [{issuer: 'https://id.example', subject: ann, issuedBefore: 1000}]}\n",
+    );
+    for (row, user, issued, id, good) in [
+        ("of a revoked user", "ann", 999, "b", false),
+        ("who has signed in again", "ann", 1000, "b", true),
+        ("of another user", "bob", 999, "b", true),
+        ("revoked itself", "bob", 999, "a", false),
+    ] {
+        let sent = said(json!({
+            "iss": "spiffe://cluster.local", "orig_iss": "https://id.example", "sub": user, "iat": issued, "jti": id,
+        }));
+        match refuse_revoked(&sent, &snapshot) {
+            Ok(()) => assert!(good, "{row}"),
+            Err(error) => {
+                assert_eq!((error.status().as_u16(), error.reason()), (401, "token_revoked"));
+                assert!(!good, "{row}");
+            }
+        }
+    }
+}
+
+/// A gateway of the mesh is a workload on the way as others are.
+#[test]
+fn a_token_of_the_mesh_is_exchanged_for_its_original_issuers_users() {
+    let exchange = |issuers: &str| {
+        snapshot(&format!(
+            "apiVersion: policy.postern.dev/v1alpha1\nkind: TokenExchange\nmetadata: {{name: e, namespace: shop}}\n\
+             spec: {{issuers: ['{issuers}'], audience: '{CART}'}}\n"
+        ))
+    };
+    let own = TrustDomain::parse("cluster.local").unwrap();
+    let sent = said(json!({"iss": "spiffe://cluster.local", "orig_iss": "https://id.example"}));
+    for (row, issuer, asks) in [
+        ("of its issuer", "https://id.example", true),
+        ("of another", "https://other.example", false),
+    ] {
+        let snapshot = exchange(issuer);
+        let rule = rule_of(&sent, snapshot.token_exchange(), None);
+        let audience = rule.map(|rule| audience_of_rule(rule.audience.as_ref().unwrap(), &own));
+        assert_eq!(audience.is_some_and(|audience| *audience.unwrap() == *CART), asks, "{row}");
+    }
+    let mut verified = user(Some("ann"), json!({"jti": "a"}));
+    for (row, id, ours) in [
+        ("the same", json!("a"), true),
+        ("another", json!("b"), false),
+        ("none", json!(null), false),
+    ] {
+        assert_eq!(is_the_same(&said(json!({ "jti": id })), Some(&verified)), ours, "{row}");
+    }
+    verified.claims.remove("jti");
+    assert!(!is_the_same(&said(json!({})), Some(&verified)), "without a name");
 }
 
 /// The two copies of the agent's messages must not drift apart.
