@@ -10,9 +10,11 @@ mod provider;
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, Response, StatusCode};
 use policy::{ClientCredentialsRule, HostName};
 
+use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::egress::ExternalService;
 use crate::traffic::exchange::{Exchange, Phase};
@@ -86,6 +88,7 @@ async fn token_of(
             Ok((token, "cached"))
         }
         Need::Now => fetch(state, rule).await.map(|token| (token, "fetched")),
+        Need::Failed(why) => Err(why),
     }
 }
 
@@ -105,8 +108,24 @@ async fn fetch(
         asking.client_credentials.fetched(&about, fetched.clone(), now);
         fetched
     };
-    let landed = state.client_credentials.flights().run(rule.settings.name.clone(), work).await;
-    landed.map_err(|_| NoToken("too many tokens are on their way".into()))?
+    state.client_credentials.fly(rule, work).await
+}
+
+/// What of a request tells whether its token was one that is added here, before it is sent.
+pub(crate) fn added(request: &Request<Body>) -> Option<HeaderValue> {
+    request.headers().get(AUTHORIZATION).filter(|value| value.is_sensitive()).cloned()
+}
+
+/// Looks at the answer to a request that left with this token: one that the host refuses is not used to its end.
+pub(crate) fn heed_refusal(
+    state: &ProxyState,
+    added: Option<&HeaderValue>,
+    answered: &Result<Response<Body>, RequestError>,
+) {
+    let refused = answered.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED);
+    if let Some(bearer) = added.filter(|_| refused) {
+        state.client_credentials.refused(bearer);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The tokens that were fetched, by the ClientCredentials that they are of. Shared by all workers. Pure: time is handed in.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -48,15 +49,30 @@ pub(crate) enum Need {
     None(Token),
     /// The token is good for a while, and another one is to be fetched.
     Soon(Token),
-    /// There is none.
+    /// There is none, or none that the host takes.
     Now,
+    /// There is none, and the provider, which has failed a moment ago, is left alone.
+    Failed(NoToken),
+}
+
+/// What is on its way: a token by this very rule. One whose settings or secret are others is another flight, also under the
+/// same name.
+#[derive(Clone, PartialEq)]
+pub(crate) struct FlightKey(Arc<ClientCredentialsRule>);
+
+impl Eq for FlightKey {}
+
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.settings.name.hash(state);
+    }
 }
 
 /// The tokens in force, and the rules that ask for them.
 pub struct AddedTokens {
     table: ArcSwap<ClientCredentialsTable>,
     held: Mutex<HashMap<Arc<str>, Held>>,
-    flights: SingleFlight<Arc<str>, Result<Token, NoToken>>,
+    flights: SingleFlight<FlightKey, Result<Token, NoToken>>,
 }
 
 /// What is known of one rule's token.
@@ -64,6 +80,10 @@ struct Held {
     /// The rule that it was fetched by: another one, or another secret, asks anew.
     rule: Arc<ClientCredentialsRule>,
     token: Option<Token>,
+    /// Whether its host has refused the token.
+    refused: bool,
+    /// What asking failed by, the last time.
+    failed: Option<NoToken>,
     /// When the provider is to be asked next at the earliest, Unix seconds.
     next_try: u64,
 }
@@ -90,9 +110,20 @@ impl AddedTokens {
         self.table.load()
     }
 
-    /// What is on its way.
-    pub(crate) fn flights(&self) -> &SingleFlight<Arc<str>, Result<Token, NoToken>> {
-        &self.flights
+    /// The token by this rule: fetched by `work`, once for all that wait for the same.
+    ///
+    /// # Errors
+    /// What the work failed by; or too many are on their way.
+    pub(crate) async fn fly<F>(
+        &self,
+        rule: &Arc<ClientCredentialsRule>,
+        work: impl FnOnce() -> F,
+    ) -> Result<Token, NoToken>
+    where
+        F: Future<Output = Result<Token, NoToken>> + Send + 'static,
+    {
+        let landed = self.flights.run(FlightKey(rule.clone()), work).await;
+        landed.map_err(|_| NoToken("too many tokens are on their way".into()))?
     }
 
     /// The token of a rule, and whether the provider is to be asked. `now`: Unix seconds.
@@ -102,18 +133,18 @@ impl AddedTokens {
         else {
             return Need::Now;
         };
+        let waits = now < held.next_try;
         let usable = |token: &&Token| now.saturating_add(MARGIN) < token.until;
-        let Some(token) = held.token.as_ref().filter(usable).cloned() else { return Need::Now };
-        let life = token.until.saturating_sub(token.since);
-        let due = token.since.saturating_add(life.saturating_mul(RENEWED_AT) / 100);
-        // One that lives shortly is renewed while it is still used.
-        let due = due.min(token.until.saturating_sub(2 * MARGIN));
-        if now < due.max(held.next_try) {
+        let Some(token) = held.token.as_ref().filter(usable).cloned() else {
+            let failed = held.failed.clone().filter(|_| waits);
+            return failed.map_or(Need::Now, Need::Failed);
+        };
+        if waits || now < held.due(&token) {
             return Need::None(token);
         }
         // One of those that come now asks.
         held.next_try = now.saturating_add(RETRY);
-        Need::Soon(token)
+        if held.refused { Need::Now } else { Need::Soon(token) }
     }
 
     /// Keeps what came of asking; after a failure the token of before stays.
@@ -126,7 +157,35 @@ impl AddedTokens {
         let mut all = self.held.lock();
         let name = rule.settings.name.clone();
         let before = all.remove(&name).filter(|held| *held.rule == **rule);
-        let token = fetched.ok().or_else(|| before.and_then(|held| held.token));
-        all.insert(name, Held { rule: rule.clone(), token, next_try: now.saturating_add(RETRY) });
+        let next_try = now.saturating_add(RETRY);
+        let (token, refused, failed) = match fetched {
+            Ok(token) => (Some(token), false, None),
+            Err(error) => {
+                let refused = before.as_ref().is_some_and(|held| held.refused);
+                (before.and_then(|held| held.token), refused, Some(error))
+            }
+        };
+        all.insert(name, Held { rule: rule.clone(), token, refused, failed, next_try });
+    }
+
+    /// A host has answered 401 to this value of `authorization`: if it is a token of ours, another one is asked for when the
+    /// next request comes, and not more often than a provider that failed is.
+    pub(crate) fn refused(&self, bearer: &HeaderValue) {
+        for held in self.held.lock().values_mut() {
+            held.refused |= held.token.as_ref().is_some_and(|token| token.bearer == *bearer);
+        }
+    }
+}
+
+impl Held {
+    /// When another token is to be fetched, Unix seconds.
+    fn due(&self, token: &Token) -> u64 {
+        if self.refused {
+            return 0;
+        }
+        let life = token.until.saturating_sub(token.since);
+        let due = token.since.saturating_add(life.saturating_mul(RENEWED_AT) / 100);
+        // One that lives shortly is renewed while it is still used.
+        due.min(token.until.saturating_sub(2 * MARGIN))
     }
 }

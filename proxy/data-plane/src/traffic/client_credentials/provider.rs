@@ -19,6 +19,8 @@ use crate::traffic::state::ProxyState;
 const WITHIN: Duration = Duration::from_secs(5);
 /// How long a token is believed whose provider does not say how long it is good, in seconds.
 const UNTOLD_LIFE: u64 = 60;
+/// For how long a token is used at most, in seconds, whatever the provider says: a day.
+const MOST_LIFE: u64 = 24 * 60 * 60;
 
 /// Asks for a token.
 pub(super) async fn ask(
@@ -99,7 +101,7 @@ pub(super) fn believed(answer: &TokenAnswer, now: u64) -> Result<Token, NoToken>
     let bearer = HeaderValue::try_from(format!("Bearer {}", answer.access_token.as_str()));
     let mut bearer = bearer.map_err(|_| no_token(&"the token cannot stand in a header"))?;
     bearer.set_sensitive(true);
-    let life = answer.expires_in.unwrap_or(UNTOLD_LIFE);
+    let life = answer.expires_in.unwrap_or(UNTOLD_LIFE).min(MOST_LIFE);
     Ok(Token { bearer, since: now, until: now.saturating_add(life) })
 }
 

@@ -13,6 +13,7 @@ use super::routed::{RoutedRequest, Upstream, backend_at};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::balancing::Underway;
+use crate::traffic::client_credentials;
 use crate::traffic::record::RequestRecord;
 
 /// The longest wait before the first attempt after one that the app may have seen; it doubles with each.
@@ -35,7 +36,10 @@ impl Forwarder {
             Upstream::Mesh(backend) => self.send_into_mesh(routed, backend, request, record).await,
             // Boxed: an exchange within the mesh is not to hold the room that this one takes.
             Upstream::Outside(service) => {
-                Box::pin(self.send_outside(routed, service, request, record)).await
+                let added = client_credentials::added(&request);
+                let answered = Box::pin(self.send_outside(routed, service, request, record)).await;
+                client_credentials::heed_refusal(&self.worker.state, added.as_ref(), &answered);
+                answered
             }
         }
     }
