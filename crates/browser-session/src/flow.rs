@@ -39,8 +39,6 @@ pub struct SignInFlow {
     pub started: u64,
     /// What is asked for beyond a sign-in.
     pub step_up: StepUpDemand,
-    /// It is the second try after a session that could not be used: there is no third.
-    pub is_second_try: bool,
 }
 
 /// Bytes that are no flow.
@@ -58,8 +56,6 @@ struct Written {
     t: String,
     b: u64,
     u: StepUpDemand,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    a: bool,
 }
 
 impl SignInFlow {
@@ -73,7 +69,6 @@ impl SignInFlow {
             t: self.return_target.as_str().to_owned(),
             b: self.started,
             u: self.step_up.clone(),
-            a: self.is_second_try,
         };
         // Texts and numbers: nothing of it can fail.
         Zeroizing::new(serde_json::to_vec(&written).unwrap_or_default())
@@ -95,7 +90,6 @@ impl SignInFlow {
             return_target: ReturnTarget::parse(&written.t).map_err(|_| MalformedFlow)?,
             started: written.b,
             step_up: written.u,
-            is_second_try: written.a,
         })
     }
 

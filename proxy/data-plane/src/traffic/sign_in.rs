@@ -248,22 +248,22 @@ async fn signed_in(
     let found = session::find(desk, cookies).await;
     let (mut session, mut is_new) = match found.map_err(|why| desk.refuse(why, Vec::new()))? {
         FoundSession::Lasts(session, is_new) => (session, is_new),
-        FoundSession::None => return Err(desk.sign_in(cookies, &demand, false)),
+        FoundSession::None => return Err(desk.sign_in(cookies, &demand)),
         FoundSession::Over(why) => {
             tracing::info!(sign_in = &*desk.policy.name, why, "a session cannot be used");
-            return Err(desk.sign_in(cookies, &demand, true));
+            return Err(desk.sign_in(cookies, &demand));
         }
     };
     if session.is_due_for_refresh(desk.now) {
         match refresh::refreshed(desk.state, desk.policy, desk.host.name(), &session).await {
             Refreshed::Renewed(renewed) => (session, is_new) = (Box::new((*renewed).clone()), true),
-            Refreshed::Refused => return Err(desk.sign_in(cookies, &demand, true)),
+            Refreshed::Refused => return Err(desk.sign_in(cookies, &demand)),
             Refreshed::Unavailable => {}
         }
         // It may have been ended while the provider was waited for.
         let is_ended = session::is_ended(desk, &session).await;
         if is_ended.map_err(|why| desk.refuse(why, Vec::new()))? {
-            return Err(desk.sign_in(cookies, &demand, true));
+            return Err(desk.sign_in(cookies, &demand));
         }
     }
     let user = &session.user;
@@ -286,7 +286,7 @@ fn kept(
     set: Vec<HeaderValue>,
 ) -> impl FnOnce() -> Vec<(HeaderName, HeaderValue)> + Send + Sync + 'static {
     let key = session.user.refresh_token.as_ref();
-    let key = key.map(|token| cookies::refresh_key(policy, token));
+    let key = key.map(|token| refresh::refresh_key(policy, token));
     let state = state.clone();
     move || match key.is_some_and(|key| state.sign_ins.is_superseded(&key)) {
         true => Vec::new(),

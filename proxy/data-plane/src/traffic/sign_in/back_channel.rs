@@ -49,9 +49,9 @@ async fn end_sessions(
     let token = verified(state, policy, &token).await?;
     let (store, settings) = (state.sessions(), &policy.settings);
     let (issuer, client) = (&*settings.issuer, &*settings.client_id);
-    let parts = [b"jti", issuer.as_bytes(), client.as_bytes(), token.id.as_bytes()];
+    let used = [b"jti", issuer.as_bytes(), client.as_bytes(), token.id.as_bytes()];
     let left = Duration::from_secs(token.until.saturating_sub(state.clock.unix()) + 1);
-    let is_first = store.once(StoreKey::of(&parts), left).await;
+    let is_first = store.once(StoreKey::of(&used), left).await;
     if let Ok(false) = is_first {
         return Err(SignInRefusal::LogoutToken("it was used before"));
     }

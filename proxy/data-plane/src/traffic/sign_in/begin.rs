@@ -14,14 +14,12 @@ use super::step_up::Demand;
 use crate::http::SignInRefusal;
 use crate::traffic::exchange::PhaseEnd;
 
-/// Sends the browser to the provider. `also`: further values of `Set-Cookie`. `again`: a session was there, and could not be
-/// used.
+/// Sends the browser to the provider. `also`: further values of `Set-Cookie`.
 pub(super) fn answer(
     desk: &Desk<'_>,
     cookies: &RequestCookies<'_>,
     demand: &Demand,
     mut also: Vec<HeaderValue>,
-    again: bool,
 ) -> PhaseEnd {
     let Some(provider) = Provider::of(desk.state, desk.policy) else {
         desk.state.metrics.sign_in("unavailable");
@@ -32,7 +30,7 @@ pub(super) fn answer(
         return desk.refuse(SignInRefusal::Unavailable("the provider is not known yet"), also);
     };
     let target = return_target(desk);
-    let Ok(flow) = new_flow(target, demand, desk.now, again) else {
+    let Ok(flow) = new_flow(target, demand, desk.now) else {
         return desk.refuse(SignInRefusal::Unavailable("no random numbers"), also);
     };
     let Some(url) = authorization(desk, &provider, &flow) else {
@@ -54,9 +52,10 @@ fn status(method: &Method) -> StatusCode {
     }
 }
 
-/// Where the browser wanted to go. What it wanted to send cannot be sent again: it then comes back to the start page.
+/// Where the browser wanted to go; from a path of the sign-in itself, to the start page. What it wanted to send cannot be sent again: it then comes back to the start page.
 pub(super) fn return_target(desk: &Desk<'_>) -> ReturnTarget {
-    if !matches!(desk.method, Method::GET | Method::HEAD) {
+    let is_own = desk.policy.settings.endpoint(desk.path).is_some();
+    if is_own || !matches!(desk.method, Method::GET | Method::HEAD) {
         return ReturnTarget::root();
     }
     let path = desk.path.as_str();
@@ -71,7 +70,6 @@ fn new_flow(
     return_target: ReturnTarget,
     demand: &Demand,
     now: u64,
-    again: bool,
 ) -> Result<SignInFlow, NoRandomness> {
     let random = SystemRandom::new();
     Ok(SignInFlow {
@@ -81,7 +79,6 @@ fn new_flow(
         return_target,
         started: now,
         step_up: StepUpDemand { acr_values: demand.acr_values(), max_age: demand.max_age },
-        is_second_try: again,
     })
 }
 

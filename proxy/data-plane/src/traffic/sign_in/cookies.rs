@@ -2,20 +2,17 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use browser_session::{
-    FlowCookie, FlowId, NotOurs, Purpose, RequestCookies, SealBinding, Session, SessionCookies,
-    SessionId, SessionKeys, SignInFlow,
+    FlowCookie, FlowId, MarkerCookie, NotOurs, Purpose, RequestCookies, SealBinding, Session,
+    SessionCookies, SessionId, SessionKeys, SignInFlow,
 };
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
-use policy::sign_in::{SessionPlace, SignInPolicy, SignInSettings};
-use zeroize::Zeroizing;
+use policy::sign_in::{SessionPlace, SignInPolicy};
 
 use crate::http::SignInRefusal;
 
 /// How long it is remembered that a sign-in was completed, in seconds: a browser asks for the next page at once.
-const COMPLETED_SECONDS: u32 = 60;
-/// As every cookie of ours, so that a browser takes it and clears it.
-const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=";
+const COMPLETED_SECONDS: u64 = 60;
 
 /// The cookies of a SignIn, as a host of its has them.
 pub(super) struct CookieJar<'a> {
@@ -23,7 +20,7 @@ pub(super) struct CookieJar<'a> {
     host: &'a str,
     keys: SessionKeys,
     session: SessionCookies,
-    completed: String,
+    completed: MarkerCookie,
 }
 
 /// What a request's cookies say of a session.
@@ -51,8 +48,7 @@ impl<'a> CookieJar<'a> {
         let kept = &policy.settings.session;
         let session = SessionCookies::new(&kept.cookie_suffix, kept.max_cookies.into());
         let session = session.map_err(|_| SignInRefusal::Unavailable("no suffix of cookies"))?;
-        let dash = if kept.cookie_suffix.is_empty() { "" } else { "-" };
-        let completed = ["__Host-postern-c", dash, &kept.cookie_suffix].concat();
+        let completed = MarkerCookie::new(&kept.cookie_suffix);
         Ok(Self { policy, host, keys, session, completed })
     }
 
@@ -167,13 +163,15 @@ impl<'a> CookieJar<'a> {
 
     /// Whether a sign-in was completed a moment ago, and no request has come with its session since.
     pub(super) fn is_completed(&self, cookies: &RequestCookies<'_>) -> bool {
-        cookies.value(&self.completed).is_some()
+        self.completed.is_in(cookies)
     }
 
     /// The value of `Set-Cookie` that says so; or no longer.
     pub(super) fn set_completed(&self, completed: bool) -> Vec<HeaderValue> {
-        let (value, seconds) = if completed { ("1", COMPLETED_SECONDS) } else { ("", 0) };
-        values(vec![format!("{}={value}{ATTRIBUTES}{seconds}", self.completed)])
+        values(vec![match completed {
+            true => self.completed.set(COMPLETED_SECONDS),
+            false => self.completed.clear(),
+        }])
     }
 }
 
@@ -199,15 +197,4 @@ pub(super) fn take_out(headers: &mut HeaderMap) {
     for line in others {
         headers.append(COOKIE, line);
     }
-}
-
-/// The digest of a refresh token, by which its use is known.
-pub(super) fn refresh_key(policy: &SignInPolicy, token: &Zeroizing<String>) -> [u8; 32] {
-    let parts = [b"refresh", policy.name.as_bytes(), token.as_bytes()];
-    *session_store::StoreKey::of(&parts).as_bytes()
-}
-
-/// Whether sessions lie in the store.
-pub(super) fn is_stored(settings: &SignInSettings) -> bool {
-    settings.session.store == SessionPlace::Redis
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use browser_session::{RequestCookies, Session};
 use http::Method;
 use http::header::{HeaderValue, SET_COOKIE};
+use policy::sign_in::{SessionPlace, SignInSettings};
 use policy::{CanonicalPath, HostName, SignInPolicy};
 use session_store::{SessionStoreError, StoreKey};
 
 use super::asked_by::AskedBy;
-use super::cookies::{CookieJar, is_stored};
+use super::cookies::CookieJar;
 use super::step_up::Demand;
 use super::{answer, begin};
 use crate::http::SignInRefusal;
@@ -60,19 +61,13 @@ impl<'a> Desk<'a> {
         self::refusal(self.asked_by, refusal, Some(target.as_str()), cookies)
     }
 
-    /// Nobody is signed in: a navigation is sent to the provider, unless it has just come from there. `had_session`: there was
-    /// one that cannot be used.
-    pub(super) fn sign_in(
-        &self,
-        cookies: &RequestCookies<'_>,
-        demand: &Demand,
-        had_session: bool,
-    ) -> PhaseEnd {
+    /// Nobody is signed in: a navigation is sent to the provider, unless it has just come from there.
+    pub(super) fn sign_in(&self, cookies: &RequestCookies<'_>, demand: &Demand) -> PhaseEnd {
         let cleared = self.jar.clear_session(cookies);
         if self.asked_by != AskedBy::Navigation {
             return self.refuse(SignInRefusal::Required, cleared);
         }
-        self.begin(cookies, demand, cleared, had_session)
+        self.begin(cookies, demand, cleared)
     }
 
     /// Sends a navigation to the provider, unless it has just come from there.
@@ -81,7 +76,6 @@ impl<'a> Desk<'a> {
         cookies: &RequestCookies<'_>,
         demand: &Demand,
         mut set: Vec<HeaderValue>,
-        had_session: bool,
     ) -> PhaseEnd {
         if demand.is_impossible() {
             return self.refuse(demand.refusal(), set);
@@ -93,13 +87,13 @@ impl<'a> Desk<'a> {
                 SignInRefusal::Failed("its session does not come back, or cannot be used");
             return self.refuse(refusal, set);
         }
-        begin::answer(self, cookies, demand, set, had_session)
+        begin::answer(self, cookies, demand, set)
     }
 
     /// Somebody is signed in, and the path asks for more.
     pub(super) fn step_up(&self, cookies: &RequestCookies<'_>, demand: &Demand) -> PhaseEnd {
         match self.asked_by {
-            AskedBy::Navigation => self.begin(cookies, demand, Vec::new(), false),
+            AskedBy::Navigation => self.begin(cookies, demand, Vec::new()),
             _ => self.refuse(demand.refusal(), Vec::new()),
         }
     }
@@ -137,6 +131,11 @@ impl<'a> Desk<'a> {
         }
         self.jar.set_session(session, self.now, cookies)
     }
+}
+
+/// Whether sessions lie in the store.
+pub(super) fn is_stored(settings: &SignInSettings) -> bool {
+    settings.session.store == SessionPlace::Redis
 }
 
 /// Why a store does not take a session.

@@ -11,7 +11,8 @@ use policy::sign_in::SignInPolicy;
 use session_store::{SessionStore, StoreKey};
 use zeroize::Zeroizing;
 
-use super::cookies::{CookieJar, is_stored, refresh_key};
+use super::cookies::CookieJar;
+use super::desk::is_stored;
 use super::provider::{Provider, ProviderFailure};
 use super::recent::GRACE;
 use super::session::{self, kept_claims};
@@ -51,6 +52,12 @@ pub(super) async fn refreshed(
     };
     let shared = state.sign_ins.refreshes.run(key, || work.run()).await;
     shared.unwrap_or(Refreshed::Unavailable)
+}
+
+/// The digest of a refresh token, by which its use is known.
+pub(super) fn refresh_key(policy: &SignInPolicy, token: &Zeroizing<String>) -> [u8; 32] {
+    let parts = [b"refresh", policy.name.as_bytes(), token.as_bytes()];
+    *StoreKey::of(&parts).as_bytes()
 }
 
 /// One refresh, which goes on when the request that began it has gone away.

@@ -19,7 +19,7 @@ use crate::traffic::authorize::RequestFacts;
 use crate::traffic::caller::AuthenticatedCaller;
 use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::review::{RequestReview, ReviewedFacts};
-use crate::traffic::sign_in::cookies::refresh_key;
+use crate::traffic::sign_in::refresh::refresh_key;
 use crate::traffic::sign_in::session::end;
 use crate::traffic::sign_in::shared::Refreshed;
 use crate::traffic::sign_in::{kept, known};
