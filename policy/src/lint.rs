@@ -7,6 +7,7 @@ mod callers;
 mod ports;
 mod shadow;
 mod unmatchable;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ pub fn lint(resources: &Resources, context: &LintContext<'_>) -> Vec<Finding> {
     }
     callers::unknown(resources, context, &mut findings);
     shadow::shadowed(resources, &mut findings);
+    users::mixed(resources, context, &mut findings);
     findings.sort_by(|a, b| {
         (a.severity, &a.policy, a.rule, a.code).cmp(&(b.severity, &b.policy, b.rule, b.code))
     });

@@ -217,6 +217,40 @@ fn callers_that_nobody_knows() {
 }
 
 #[test]
+fn users_of_several_issuers_that_become_one() {
+    let exchange = |spec: &str| {
+        format!(
+            "---\napiVersion: policy.postern.dev/v1alpha1\nkind: TokenExchange\nmetadata: {{name: e, namespace: shop}}\nspec: {spec}\n"
+        )
+    };
+    let tokens = |issuers: &[&str], selector: &str| {
+        let rules: Vec<_> =
+            issuers.iter().map(|issuer| format!("{{issuer: '{issuer}'}}")).collect();
+        let rules = rules.join(", ");
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: r, namespace: shop}}\nspec: {{{selector}jwtRules: [{rules}]}}\n"
+        )
+    };
+    let (staff, customers) = ("https://staff.example", "https://customers.example");
+    let other = "selector: {matchLabels: {app: other}}, ";
+    for (row, text, expect) in [
+        ("both", tokens(&[staff, customers], "") + &exchange("{}"), 1),
+        ("one", tokens(&[staff], "") + &exchange("{}"), 0),
+        ("one, and the mesh", tokens(&[staff, "spiffe://td"], "") + &exchange("{}"), 0),
+        (
+            "issuers are named",
+            tokens(&[staff, customers], "") + &exchange(&format!("{{issuers: ['{staff}']}}")),
+            0,
+        ),
+        ("nothing is exchanged", tokens(&[staff, customers], ""), 0),
+        ("another workload's", tokens(&[staff, customers], other) + &exchange("{}"), 0),
+    ] {
+        let findings = found(&text, &PORTS[..1], &PolicyDefaults::default());
+        assert_eq!(findings.iter().filter(|f| f.code == "mixed_users").count(), expect, "{row}");
+    }
+}
+
+#[test]
 fn the_configuration() {
     let codes = |ports: &[(u16, Protocol)], authorization| {
         let defaults = PolicyDefaults { authorization, ..PolicyDefaults::default() };

@@ -20,7 +20,8 @@ use data_plane::control::config::load::CheckedConfig;
 /// any workload (wildcard_principal) or callers without identity (unauthenticated_allow), rules for
 /// workloads that no ServiceEntry knows (unknown_caller), HTTP fields on ports declared tcp or tls
 /// (http_on_tcp_port), ports on which apps must not believe x-forwarded-client-cert
-/// (forwarded_identity_untrusted), and a default that lets everything in (default_allows).
+/// (forwarded_identity_untrusted), exchanges that make one user of those of several issuers
+/// (mixed_users), and a default that lets everything in (default_allows).
 ///
 /// Exit code 0 = no warning, 1 = warnings, 2 = bad configuration or resources. Notices do not count.
 #[derive(Debug, Clone, clap::Args)]

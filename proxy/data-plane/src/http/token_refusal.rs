@@ -43,8 +43,11 @@ pub enum TokenRefusal {
     /// `nbf` has not come yet.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// A TokenPolicy names the workloads that may present it, and the peer is none of them.
-    #[error("this peer may not present tokens of this issuer (TokenPolicy `principals`)")]
+    /// A TokenPolicy names the workloads that may present it, and the peer is none of them; or it is a token of the mesh, and
+    /// the peer is no workload of it.
+    #[error(
+        "this peer may not present tokens of this issuer (TokenPolicy `principals`; tokens of the mesh: its workloads)"
+    )]
     Presenter,
     /// A TokenPolicy wants bound tokens, and this one is not.
     #[error("the token is bound to no key (TokenPolicy `confirmation: REQUIRED`)")]

@@ -427,7 +427,7 @@ pub const REASONS: &[Reason] = &[
     caller(
         "token_presenter",
         401,
-        "A TokenPolicy names who may present it, and the peer is none of them.",
+        "A TokenPolicy names who may present it, and the peer is none of them; or it is a token of the mesh, and the peer is no workload of it.",
         TOKEN,
     ),
     caller("token_unbound", 401, "A TokenPolicy wants bound tokens, and this one is not.", TOKEN),
