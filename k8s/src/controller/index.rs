@@ -22,6 +22,7 @@ mod outside;
 mod policies;
 mod records;
 mod references;
+mod revocations;
 mod route_status;
 mod scope;
 mod services;

@@ -40,7 +40,7 @@ pub struct TokenExchangeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub claims: Option<Vec<String>>,
-    /// How long the new token lives, from 10s to 5m, the default.
+    /// How long the new token lives, from 30s to 5m, the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<String>,
     /// Whom the new token is for, such as spiffe://cluster.local; without it, as docs/tokens.md says.

@@ -92,7 +92,7 @@ pub struct TokenHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IntrospectedTokens {
-    /// Those that are no JWT.
+    /// All but JWTs of an issuer that a RequestAuthentication names.
     Opaque,
     /// Every one.
     All,

@@ -39,6 +39,8 @@ pub(super) struct Reading {
     pub(super) grant: Option<ReferenceGrant>,
     /// Of a Gateway.
     pub(super) gateway: Option<Gateway>,
+    /// Of a TokenRevocation: how many entries it has.
+    pub(super) revocations: usize,
     /// Of a ListenerSet.
     pub(super) listener_set: Option<ListenerSet>,
 }
@@ -91,6 +93,7 @@ pub(super) fn check(
         route: resources.routes().first().cloned(),
         grant: resources.reference_grants().first().cloned(),
         gateway: resources.gateways().first().cloned(),
+        revocations: resources.token_revocations().iter().map(|list| list.entries().len()).sum(),
         listener_set: resources.listener_sets().first().cloned(),
     };
     let mut hosts = reading.entry.hosts.iter();

@@ -24,6 +24,8 @@ pub(super) struct PolicyRecord {
     pub(super) mistakes: Option<String>,
     /// The version in force.
     pub(super) served: Option<ServedPolicy>,
+    /// It is well formed, and proxies could not take it beside the others: it waits until it has room.
+    pub(super) waits: bool,
     /// What it claims and an older ServiceEntry of its namespace has: then it is not in force.
     claimed: Option<HostClaim>,
 }
@@ -64,9 +66,20 @@ pub struct PolicyVerdict {
 
 impl Index {
     pub(super) fn set_policy(&mut self, name: PolicyName, object: Option<PolicyObject>) {
+        let may_free = name.kind == PolicyKind::TokenRevocation;
+        self.put_policy(name, object);
+        if may_free {
+            for (name, object) in self.waiting_revocations() {
+                self.put_policy(name, Some(object));
+            }
+        }
+    }
+
+    fn put_policy(&mut self, name: PolicyName, object: Option<PolicyObject>) {
         let Some(object) = object else { return self.remove_policy(&name) };
         if let Some(known) = self.policies.get_mut(&name)
             && known.object.document == object.document
+            && !known.waits
         {
             // Only the status or the bookkeeping changed.
             known.object = object;
@@ -76,8 +89,11 @@ impl Index {
         let before = self.policies.remove(&name).and_then(|record| record.served);
         self.unlink_entry(&name, before.as_ref());
         self.unlink_traffic(&name, before.as_ref());
+        let room = checked.as_ref().map(|reading| self.room_for(&name, reading.revocations));
+        let waits = matches!(room, Ok(Err(_)));
         let (served, mistakes) = match checked {
-            Ok(reading) => (Some(self.serve(&name, &object, reading, true)), None),
+            Ok(reading) if !waits => (Some(self.serve(&name, &object, reading, true)), None),
+            Ok(_) => (before.filter(|served| served.accepted), room.ok().and_then(Result::err)),
             Err(mistakes) => (self.fall_back(&name, &object, before), Some(mistakes)),
         };
         self.link_entry(&name, served.as_ref());
@@ -86,7 +102,7 @@ impl Index {
             let names = self.policies_in.entry(name.object.namespace.clone());
             names.or_default().insert(name.clone());
         }
-        let record = PolicyRecord { object, mistakes, served, claimed: None };
+        let record = PolicyRecord { object, mistakes, served, waits, claimed: None };
         self.policies.insert(name.clone(), record);
         self.policy_changed(&name);
     }

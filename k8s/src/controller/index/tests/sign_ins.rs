@@ -231,3 +231,46 @@ fn of_a_secret_each_proxy_is_told_what_its_policies_need() {
         assert_eq!(keys_of(&index, "cart-1"), beside, "{row}");
     }
 }
+
+/// What is too much for a proxy is refused before it gets there, where it would let nobody in.
+#[test]
+fn revocations_beyond_what_a_proxy_takes_are_refused_and_wait_for_room() {
+    let list = |namespace: &str, of: &str, count: usize| {
+        let tokens =
+            (0..count).map(|at| json!({"issuer": "https://id.example", "id": at.to_string()}));
+        let spec = json!({"tokens": tokens.collect::<Vec<_>>()});
+        policy(PolicyKind::TokenRevocation, namespace, of, &spec)
+    };
+    let gone = |namespace: &str, of: &str| {
+        let object = name(namespace, of);
+        Event::Policy(PolicyName { kind: PolicyKind::TokenRevocation, object }, None)
+    };
+    let mut index = index(scene());
+    let refused = |index: &Index| {
+        let refused = index.refused().into_iter();
+        refused.map(|(name, _)| name.object.to_string()).collect::<Vec<_>>()
+    };
+    let counted = |index: &Index| {
+        let lists = told(index, "cart-1").into_values();
+        lists.map(|list| list["spec"]["tokens"].as_array().unwrap().len()).collect::<Vec<_>>()
+    };
+    for (row, event, waiting, in_force) in [
+        ("half", list("shop", "a", 60_000), &[][..], &[60_000][..]),
+        ("of another namespace", list("bank", "b", 60_000), &[], &[60_000]),
+        (
+            "too much of the mesh's",
+            list("postern-system", "c", 40_001),
+            &["postern-system/c"],
+            &[60_000],
+        ),
+        ("as much as there is room", list("postern-system", "c", 40_000), &[], &[40_000, 60_000]),
+        ("a change without room", list("shop", "a", 60_001), &["shop/a"], &[40_000, 60_000]),
+        ("room", list("postern-system", "c", 39_999), &[], &[39_999, 60_001]),
+        ("another one without", list("shop", "d", 1), &["shop/d"], &[39_999, 60_001]),
+        ("whose room comes", gone("shop", "a"), &[], &[39_999, 1]),
+    ] {
+        index.apply(event);
+        assert_eq!(refused(&index), waiting, "{row}");
+        assert_eq!(counted(&index), in_force, "{row}");
+    }
+}
