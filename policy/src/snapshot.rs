@@ -186,6 +186,13 @@ impl Snapshot {
         }
     }
 
+    /// Keeps the token rules of before where these say the same: verdicts about tokens live as long as their rules.
+    pub fn keep_tokens(&mut self, before: &Arc<TokenRules>) {
+        if *self.tokens == **before {
+            self.tokens = Arc::clone(before);
+        }
+    }
+
     /// The decision that needs no request: `Deny` only when nothing the connection could carry would be allowed, `Allow`
     /// only when everything it could carry would be.
     pub fn connection_verdict(&self, connection: &ConnectionFacts<'_>) -> ConnectionVerdict {

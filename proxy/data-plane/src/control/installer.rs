@@ -107,7 +107,8 @@ impl ResourceInstaller {
         if !is_new {
             return self.state.metrics.config_update(true);
         }
-        let snapshot = Snapshot::build(resources, workload, &self.config.defaults);
+        let mut snapshot = Snapshot::build(resources, workload, &self.config.defaults);
+        snapshot.keep_tokens(self.state.snapshot().tokens());
         let (rules, sign_ins) = (snapshot.tokens().clone(), snapshot.sign_ins().clone());
         jwks::prepare(&self.state.token_keys, &rules, &self.config);
         self.state.install_snapshot(snapshot);
@@ -201,6 +202,34 @@ mod tests {
             installer.install(&targeting(labels));
             assert_eq!(judged.has_changed().unwrap(), judges, "{row}");
             judged.mark_unchanged();
+        }
+    }
+
+    /// A login service that lists a token at each logout has nobody's token verified anew.
+    #[test]
+    fn a_revocation_leaves_the_rules_about_tokens_as_they_are() {
+        let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\n";
+        let config = Config::parse("p", text.as_bytes()).unwrap();
+        let installer = ResourceInstaller::new(config, 1).unwrap();
+        let of = |issuer: &str, id: &str| {
+            let text = format!(
+                "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: p, namespace: shop}}\n\
+                 spec: {{jwtRules: [{{issuer: '{issuer}', jwksUri: '{issuer}/keys'}}]}}\n---\n\
+                 apiVersion: policy.postern.dev/v1alpha1\nkind: TokenRevocation\nmetadata: {{name: p, namespace: shop}}\n\
+                 spec: {{tokens: [{{issuer: '{issuer}', id: {id}}}]}}\n"
+            );
+            let file = SourceFile { name: "all.yaml".into(), bytes: text.into_bytes() };
+            Resources::parse(&[file], "postern-system").unwrap()
+        };
+        installer.install(&of("https://id.example", "a"));
+        for (row, issuer, id, same) in [
+            ("another token", "https://id.example", "b", true),
+            ("another issuer", "https://other.example", "b", false),
+        ] {
+            let before = installer.state.snapshot().tokens().clone();
+            installer.install(&of(issuer, id));
+            let now = installer.state.snapshot();
+            assert_eq!(Arc::ptr_eq(&before, now.tokens()), same, "{row}");
         }
     }
 }

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
 use http::HeaderValue;
-use oauth::{
-    AssertionFacts, AssertionKey, ClientAuthentication, ClientSecret, Form, ProviderMetadata,
-    TokenAnswer, random_text,
-};
-use policy::{ClientCredential, ClientCredentialsRule, TokenProvider};
+use oauth::{Form, ProviderMetadata, TokenAnswer};
+use policy::{ClientCredentialsRule, TokenProvider};
 use tokio::time::Instant;
-use web_fetch::WebForm;
 
 use super::added::{NoToken, Token};
+use crate::traffic::provider_client::ProviderClient;
 use crate::traffic::state::ProxyState;
 
 /// For a token, its endpoint's discovery included.
@@ -30,7 +26,7 @@ pub(super) async fn ask(
     let end = Instant::now() + WITHIN;
     let client = client(rule)?;
     let endpoint = endpoint(state, rule).await?;
-    let form = proved(state, rule, &client)?;
+    let form = client.proved(form(rule), state.clock.unix()).map_err(|why| no_token(&why))?;
     let left = end.saturating_duration_since(Instant::now());
     let answer = state.provider_calls.post(&endpoint, form, left).await;
     let answer = answer.map_err(|error| no_token(&error))?;
@@ -57,27 +53,6 @@ async fn endpoint(state: &ProxyState, rule: &ClientCredentialsRule) -> Result<St
         .ok_or_else(|| no_token(&"the issuer has no token endpoint"))
 }
 
-fn proved(
-    state: &ProxyState,
-    rule: &ClientCredentialsRule,
-    client: &ClientAuthentication,
-) -> Result<WebForm, NoToken> {
-    let settings = &rule.settings;
-    let random = SystemRandom::new();
-    let id = random_text(&random).map_err(|error| no_token(&error))?;
-    let now = state.clock.unix();
-    let facts = AssertionFacts { audience: settings.provider.as_str(), id: &id, now };
-    let request = client.request(&settings.client_id, form(rule), &facts, &random);
-    let request = request.map_err(|error| no_token(&error))?;
-    let authorization = match &request.authorization {
-        Some(text) => {
-            Some(HeaderValue::try_from(&**text).map_err(|_| no_token(&"the secret is no text"))?)
-        }
-        None => None,
-    };
-    Ok(WebForm { body: request.body.to_string(), authorization })
-}
-
 fn form(rule: &ClientCredentialsRule) -> Form {
     let settings = &rule.settings;
     let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or("").to_owned();
@@ -85,15 +60,10 @@ fn form(rule: &ClientCredentialsRule) -> Form {
     oauth::client_credentials(&settings.scopes.join(" "), &audience, &resource)
 }
 
-fn client(rule: &ClientCredentialsRule) -> Result<ClientAuthentication, NoToken> {
-    match rule.credential.as_ref().map_err(|problem| no_token(problem))? {
-        ClientCredential::ClientSecret(secret) => ClientSecret::new(secret)
-            .map(ClientAuthentication::SecretBasic)
-            .ok_or_else(|| no_token(&"the client's secret is none")),
-        ClientCredential::PrivateKey(pem) => AssertionKey::from_pem(pem.as_bytes(), None)
-            .map(ClientAuthentication::PrivateKeyJwt)
-            .map_err(|_| no_token(&"the client's private key is none that can sign")),
-    }
+fn client(rule: &ClientCredentialsRule) -> Result<ProviderClient<'_>, NoToken> {
+    let settings = &rule.settings;
+    let credential = rule.credential.as_ref().map_err(|problem| no_token(problem))?;
+    Ok(ProviderClient { issuer: settings.provider.as_str(), id: &settings.client_id, credential })
 }
 
 /// An answer whose token can be sent.

@@ -1,6 +1,7 @@
 //! Asks an issuer about a token: once for all requests that want to know at the same moment, and not too many at a time.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ const MOST_ISSUERS: usize = 256;
 const FRESH: Duration = Duration::from_secs(3600);
 /// … and how long where it cannot be.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
+/// How long an issuer is left alone whose document was of no use: tokens that nobody issued come by the thousand.
+const LEFT_ALONE: Duration = Duration::from_secs(2);
 /// For an issuer's discovery document that no request waits for.
 const LOOK_UP: Duration = Duration::from_secs(5);
 
@@ -35,13 +38,37 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 pub(crate) struct IntrospectionDesk {
     cache: IntrospectionCache,
     /// By the token, and the rule that it is asked by.
-    flights: SingleFlight<(CacheKey, usize), Option<IntrospectionVerdict>>,
+    flights: SingleFlight<FlightKey, Option<IntrospectionVerdict>>,
     look_ups: SingleFlight<Arc<str>, Option<Arc<str>>>,
     turns: Semaphore,
     endpoints: Mutex<HashMap<Arc<str>, KnownEndpoint>>,
+    /// Issuers whose document was of no use a moment ago, and since when.
+    silent: Mutex<HashMap<Arc<str>, Instant>>,
     trouble: LogThrottle,
     providers: Arc<ProviderCalls>,
     clock: Arc<Clock>,
+}
+
+/// A token, and by which rule it is asked about: whoever has another rule, or another secret, does not join. Rules are
+/// compared by address, which is nobody else's while the key holds it.
+#[derive(Clone)]
+struct FlightKey {
+    token: CacheKey,
+    rule: Arc<IntrospectionRule>,
+}
+
+impl PartialEq for FlightKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.token == other.token && Arc::ptr_eq(&self.rule, &other.rule)
+    }
+}
+
+impl Eq for FlightKey {}
+
+impl Hash for FlightKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.token.hash(state);
+    }
 }
 
 #[derive(Clone)]
@@ -69,6 +96,7 @@ impl IntrospectionDesk {
             look_ups: SingleFlight::new(MOST_ISSUERS),
             turns: Semaphore::new(MOST_CALLS),
             endpoints: Mutex::default(),
+            silent: Mutex::default(),
             trouble: LogThrottle::default(),
             providers,
             clock,
@@ -98,13 +126,29 @@ impl IntrospectionDesk {
         rule: &Arc<IntrospectionRule>,
         token: &Zeroizing<Vec<u8>>,
     ) -> Option<IntrospectionVerdict> {
-        // The work holds the rule: its address is not used again meanwhile.
-        let by = Arc::as_ptr(rule).addr();
         let work = || {
             let (desk, rule, token) = (self.clone(), rule.clone(), token.clone());
             async move { answered(&desk, key, &rule, &token).await }
         };
-        self.flights.run((key, by), work).await.ok().flatten()
+        self.flights.run(FlightKey { token: key, rule: rule.clone() }, work).await.ok().flatten()
+    }
+}
+
+impl IntrospectionDesk {
+    /// Whether an issuer's document was of no use a moment ago: it is left alone for a while.
+    fn is_silent(&self, issuer: &str, now: Instant) -> bool {
+        let since = self.silent.lock().get(issuer).copied();
+        since.is_some_and(|since| now.saturating_duration_since(since) < LEFT_ALONE)
+    }
+
+    fn heard_from(&self, issuer: &Arc<str>, answered: bool, now: Instant) {
+        let mut silent = self.silent.lock();
+        silent.retain(|_, since| now.saturating_duration_since(*since) < LEFT_ALONE);
+        match answered {
+            true => drop(silent.remove(issuer)),
+            false if silent.len() < MOST_ISSUERS => drop(silent.insert(issuer.clone(), now)),
+            false => {}
+        }
     }
 }
 
@@ -167,11 +211,14 @@ async fn endpoint(
     let known = known.map(|known| (known.since.elapsed(), known.address));
     match known.filter(|(age, _)| *age < USABLE) {
         Some((age, address)) => {
-            if age >= FRESH {
+            if age >= FRESH && !desk.is_silent(issuer, Instant::now()) {
                 let (desk, issuer) = (desk.clone(), issuer.clone());
                 tokio::spawn(async move { looked_up(&desk, &issuer).await });
             }
             Ok(address)
+        }
+        None if desk.is_silent(issuer, Instant::now()) => {
+            Err(format!("{issuer} did not say a moment ago where it is asked about tokens"))
         }
         None => looked_up(desk, issuer)
             .await
@@ -185,7 +232,10 @@ async fn looked_up(desk: &Arc<IntrospectionDesk>, issuer: &Arc<str>) -> Option<A
         let (desk, issuer) = (desk.clone(), issuer.clone());
         async move {
             let found = discovered(&desk, &issuer).await;
-            if let Err(error) = &found {
+            desk.heard_from(&issuer, found.is_ok(), Instant::now());
+            if let Err(error) = &found
+                && desk.trouble.is_due(desk.clock.coarse())
+            {
                 tracing::warn!(issuer = &*issuer, error, "no introspection endpoint");
             }
             found.ok()
