@@ -403,6 +403,12 @@ impl Resources {
         &self.client_credentials
     }
 
+    /// What is wrong with the Secrets that TokenIntrospections name: well formed, and of no use. Who sends such a token is
+    /// refused there as while the issuer does not answer.
+    pub fn introspection_secret_problems(&self) -> Vec<Diagnostic> {
+        self.token_introspections.iter().filter_map(|object| object.secret_problem(self)).collect()
+    }
+
     /// What is wrong with the Secrets that ClientCredentials name: well formed, and of no use.
     pub fn client_credentials_secret_problems(&self) -> Vec<Diagnostic> {
         self.client_credentials.iter().filter_map(|object| object.secret_problem(self)).collect()

@@ -177,6 +177,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     }
     if args.config.is_some() {
         survey.diagnostics.extend(survey.resources.client_credentials_secret_problems());
+        survey.diagnostics.extend(survey.resources.introspection_secret_problems());
     }
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served, session_store }
 }

@@ -75,6 +75,10 @@ fn what_a_client_proves_itself_by() {
         ("it is another's", SECRET.replace("namespace: shop", "namespace: bank"), false),
         ("it lacks the key", SECRET.replace("client-secret", "secret"), false),
     ] {
+        let told = resources(&secret, &[("shop", "p", "")]).introspection_secret_problems();
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told.is_empty(), found, "{row}: {told:?}");
+        assert!(told.iter().all(|told| told.contains("Secret shop/s: it ")), "{row}: {told:?}");
         let snapshot = snapshot(&secret, &[("shop", "p", "")]);
         let rule = &snapshot.introspections().all()[0];
         assert_eq!(rule.credential.is_ok(), found, "{row}");

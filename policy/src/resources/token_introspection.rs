@@ -5,16 +5,19 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Resources;
 use super::jwt_rule;
 use super::listener_target;
 use super::object::{ResourceObject, dns_subdomain};
 use super::selector::{self, MatchLabels};
-use crate::Workload;
-use crate::client_credential::ClientAuthMethod;
+use crate::client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
 use crate::gateway::ObjectName;
 use crate::introspection::{IntrospectedTokens, IntrospectionSettings};
 use crate::token::TokenPlace;
-use crate::yaml::{YamlMapping, YamlReader, YamlValue, format_duration, parse_duration};
+use crate::yaml::{
+    SourcePosition, YamlMapping, YamlReader, YamlValue, format_duration, parse_duration,
+};
+use crate::{Diagnostic, Workload};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An answer that is kept longer would let in whom the issuer has thrown out a minute ago.
@@ -33,6 +36,7 @@ pub struct TokenIntrospection {
     namespace: Arc<str>,
     selector: MatchLabels,
     settings: Arc<IntrospectionSettings>,
+    place: (Arc<str>, SourcePosition),
 }
 
 impl TokenIntrospection {
@@ -44,6 +48,18 @@ impl TokenIntrospection {
     /// What it says.
     pub fn settings(&self) -> &Arc<IntrospectionSettings> {
         &self.settings
+    }
+
+    /// What is wrong with the Secret that it names, as far as anything is.
+    pub(super) fn secret_problem(&self, resources: &Resources) -> Option<Diagnostic> {
+        let IntrospectionSettings { secret, client_auth, .. } = &*self.settings;
+        let SecretProblem { secret, why } =
+            ClientCredential::of(resources, secret, *client_auth).err()?;
+        let expected = "a Secret of the own namespace that holds what `clientAuth` asks for";
+        let (file, mark) = &self.place;
+        let diagnostic =
+            Diagnostic::new(file, *mark, format!("Secret {secret}: {why}"), expected, None);
+        Some(diagnostic.within(format!("TokenIntrospection {}", self.name).into()))
     }
 
     /// True when it is about the workload: in its namespace or the root one, and selected.
@@ -76,6 +92,7 @@ pub(super) fn read(
         namespace: Arc::clone(&object.namespace),
         selector: selector.unwrap_or_else(|| Some(MatchLabels::default()))?,
         settings: Arc::new(IntrospectionSettings { targets, ..settings? }),
+        place: (Arc::clone(reader.file()), object.mark),
     })
 }
 
