@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-const HOST: &str = "api.example.com";
+pub(crate) const HOST: &str = "api.example.com";
 
 /// A bank on the web, which answers in plaintext on 8080 and over TLS on 8443, and a front end in the mesh.
 struct Scene {
@@ -185,17 +185,17 @@ fn a_block_of_addresses_opens_its_ports_and_no_other() {
     scene.frontend.curl(&other).expect_refusal(403, "egress_denied");
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, "an authority of the web");
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Answers every request on 8443 with the server name that was asked for.
-fn serve_tls(pod: &Pod, name: &str, authority: &Authority) {
+/// Answers every request on 8443 with the server name that was asked for, and with its `authorization` in `x-was-sent`.
+pub(crate) fn serve_tls(pod: &Pod, name: &str, authority: &Authority) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
@@ -217,10 +217,16 @@ fn serve_tls(pod: &Pod, name: &str, authority: &Authority) {
                     // Who does not like us hangs up.
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let asked = stream.get_ref().1.server_name().unwrap_or("-").to_owned();
-                    if stream.read(&mut [0; 8192]).await.is_ok_and(|read| read > 0) {
+                    let mut head = vec![0; 8192];
+                    let read = stream.read(&mut head).await.unwrap_or(0);
+                    let head = String::from_utf8_lossy(head.get(..read).unwrap_or_default());
+                    let mut lines = head.lines();
+                    let sent = lines.find_map(|line| line.strip_prefix("authorization: "));
+                    let sent = sent.unwrap_or("-");
+                    if read > 0 {
                         let length = asked.len() + 1;
                         let answer = format!(
-                            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{asked}\n"
+                            "HTTP/1.1 200 OK\r\nx-was-sent: {sent}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{asked}\n"
                         );
                         let _ = stream.write_all(answer.as_bytes()).await;
                     }

@@ -13,6 +13,7 @@ mod bounded;
 mod browsers;
 mod certificates;
 mod client_bodies;
+mod client_credentials;
 mod clocks;
 mod cluster;
 mod configuration;
