@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -10,13 +11,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
 /// Every answer of an example is small and whole.
 pub type Answer = Response<Full<Bytes>>;
 
+/// How long a caller may take for the head of a request, and leave a connection without one: longer than proxies keep it.
+const HEAD_TIME: Duration = Duration::from_secs(120);
 /// The largest request or answer body an example reads, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
@@ -27,8 +30,13 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let accepted = listener.accept().await;
+        let accepted = accepted.and_then(|(stream, _)| stream.set_nodelay(true).map(|()| stream));
+        let Ok(stream) = accepted else {
+            // A caller that went away, or too many of them: whoever comes later is served all the same.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
         let handler = handler.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
@@ -36,9 +44,9 @@ where
                 async move { Ok::<_, Infallible>(answer.await) }
             });
             // A caller that goes away in the middle is no news.
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                .await;
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+            let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
     }
 }
