@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::Full;
+use zeroize::Zeroizing;
 
 use crate::dial::Dial;
 use crate::error::FetchError;
@@ -13,8 +14,8 @@ use crate::url::WebUrl;
 /// A form on its way. It may have secrets in it: it has no `Debug`.
 #[derive(Clone)]
 pub struct WebForm {
-    /// `application/x-www-form-urlencoded`.
-    pub body: String,
+    /// `application/x-www-form-urlencoded`. Wiped from memory once it is sent.
+    pub body: Zeroizing<String>,
     /// Who asks, in `Authorization`, where the form itself does not say it.
     pub authorization: Option<HeaderValue>,
 }
@@ -39,7 +40,7 @@ pub async fn post<D: Dial>(
 ) -> Result<WebAnswer, FetchError> {
     let mut request = fetch::request(url, rules);
     *request.method_mut() = Method::POST;
-    *request.body_mut() = Full::from(form.body);
+    *request.body_mut() = Full::new(Bytes::from_owner(form.body));
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     if let Some(mut who) = form.authorization {

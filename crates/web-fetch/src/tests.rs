@@ -64,7 +64,8 @@ impl WebServer {
     async fn posted(&self, path: &str, who: Option<&'static str>) -> String {
         let allowed = [address::parse_block("127.0.0.1").unwrap()];
         let authorization = who.map(http::HeaderValue::from_static);
-        let form = WebForm { body: "token=a%20b".to_owned(), authorization };
+        let form =
+            WebForm { body: zeroize::Zeroizing::new("token=a%20b".to_owned()), authorization };
         match post(&self.url(path), form, &self.rules(3, &allowed)).await {
             Ok(answer) => format!("{} {}", answer.status.as_u16(), answer.body.escape_ascii()),
             Err(error) => error.to_string(),

@@ -31,7 +31,7 @@ impl ProviderClient<'_> {
         let text = request.authorization.as_ref();
         let authorization = text.map(|text| HeaderValue::try_from(&**text)).transpose();
         Ok(WebForm {
-            body: request.body.to_string(),
+            body: request.body,
             authorization: authorization.map_err(|_| "the client's secret is no text")?,
         })
     }

@@ -106,7 +106,7 @@ impl Provider {
             }
             None => None,
         };
-        Ok(WebForm { body: request.body.to_string(), authorization })
+        Ok(WebForm { body: request.body, authorization })
     }
 
     fn client(&self) -> Result<ClientAuthentication, &'static str> {
