@@ -50,8 +50,12 @@ pub(crate) async fn into_the_mesh(
     if matches!(next, NextHop::Service(Upstream::Outside(_))) {
         return Ok(());
     }
-    let question = about_user(state, exchange, next).map_err(RequestError::from)?;
-    let Some(question) = question else { return Ok(()) };
+    let question = about_user(state, exchange, next).map_err(|failure| {
+        // Whom the agent is asked about is counted there.
+        state.metrics.token_exchange(failure.as_str());
+        RequestError::from(failure)
+    });
+    let Some(question) = question? else { return Ok(()) };
     // A worker has few fast places for loaded snapshots.
     exchange.snapshot.take();
     let bearer = state.token_exchange.bearer(question).await.map_err(RequestError::from)?;

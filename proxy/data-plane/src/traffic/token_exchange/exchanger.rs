@@ -30,6 +30,16 @@ pub(crate) enum ExchangeFailure {
     Unavailable(Arc<str>),
 }
 
+impl ExchangeFailure {
+    /// The value of the metric's label.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 impl From<ExchangeFailure> for RequestError {
     fn from(failure: ExchangeFailure) -> Self {
         match failure {
@@ -77,8 +87,7 @@ impl TokenExchanger {
         let asked = self.ask(key, question).await;
         self.metrics.token_exchange(match &asked {
             Ok(_) => "issued",
-            Err(ExchangeFailure::Refused(_)) => "refused",
-            Err(ExchangeFailure::Unavailable(_)) => "unavailable",
+            Err(failure) => failure.as_str(),
         });
         asked.map(|token| token.bearer)
     }
