@@ -1,5 +1,5 @@
 //! Our bundle endpoint (SPIFFE Federation §5): answers GET with the newest bundle document, to
-//! anybody, without asking who it is (§5.2.1.3, §5.2.2.3). Under `--jwt-issuer` also what [`super::openid`] has.
+//! anybody, without asking who it is (§5.2.1.3, §5.2.2.3). Under `--jwt-issuer` also what `openid` has.
 
 use std::convert::Infallible;
 use std::io;

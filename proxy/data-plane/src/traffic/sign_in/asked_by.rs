@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// A probe's name in `User-Agent` let requests past the sign-in of another proxy.
+    /// A probe's name in `User-Agent` let requests past the sign-in of another proxy (CVE-2026-34457).
     #[test]
     fn ghsa_5hvv_m4w4_gf6v_user_agent_plays_no_role() {
         for agent in ["kube-probe/1.31", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Mozilla/5.0", ""]
