@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use http::HeaderValue;
 use identity::jws::KeySet;
 use oauth::{
-    AssertionFacts, AssertionKey, ClientAuthentication, ClientSecret, Form, IdToken, IdTokenError,
-    IdTokenExpectations, OAuthError, ProviderMetadata, TokenAnswer, TokenAnswerError,
-    TokenSignatureError, random_text,
+    Form, IdToken, IdTokenError, IdTokenExpectations, OAuthError, ProviderMetadata, TokenAnswer,
+    TokenAnswerError, TokenSignatureError,
 };
-use policy::{ClientCredential, KeySource, SignInPolicy};
+use policy::{KeySource, SignInPolicy};
 use web_fetch::WebForm;
 
+use crate::traffic::provider_client::ProviderClient;
 use crate::traffic::state::ProxyState;
 
 /// For an answer of the token endpoint. A person waits.
@@ -92,33 +90,14 @@ impl Provider {
     }
 
     fn proved(&self, form: Form) -> Result<WebForm, &'static str> {
-        let settings = &self.policy.settings;
-        let random = SystemRandom::new();
-        let id = random_text(&random).map_err(|_| "no random numbers")?;
-        let client = self.client()?;
-        let now = self.state.clock.unix();
-        let facts = AssertionFacts { audience: &settings.issuer, id: &id, now };
-        let request = client.request(&settings.client_id, form, &facts, &random);
-        let request = request.map_err(|_| "the assertion of the client cannot be signed")?;
-        let authorization = match &request.authorization {
-            Some(text) => {
-                Some(HeaderValue::try_from(&**text).map_err(|_| "the secret is no text")?)
-            }
-            None => None,
-        };
-        Ok(WebForm { body: request.body, authorization })
-    }
-
-    fn client(&self) -> Result<ClientAuthentication, &'static str> {
         let Ok(secrets) = &self.policy.secrets else { return Err("the Secret cannot be used") };
-        match &secrets.client {
-            ClientCredential::ClientSecret(secret) => ClientSecret::new(secret)
-                .map(ClientAuthentication::SecretBasic)
-                .ok_or("the client's secret is none"),
-            ClientCredential::PrivateKey(pem) => AssertionKey::from_pem(pem.as_bytes(), None)
-                .map(ClientAuthentication::PrivateKeyJwt)
-                .map_err(|_| "the client's private key is none that can sign"),
-        }
+        let settings = &self.policy.settings;
+        let client = ProviderClient {
+            issuer: &settings.issuer,
+            id: &settings.client_id,
+            credential: &secrets.client,
+        };
+        client.proved(form, self.state.clock.unix())
     }
 
     /// Verifies an ID token. A key that is not known may be new: then the keys are fetched again, and waited for.
