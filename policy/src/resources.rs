@@ -26,6 +26,7 @@ mod listener_target;
 mod namespace;
 mod object;
 mod peer_authentication;
+mod provider_client;
 mod rate_limit_policy;
 mod reference_grant;
 mod request_authentication;

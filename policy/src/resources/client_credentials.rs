@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::jwt_rule::{https, no_query};
 use super::object::ResourceObject;
 use super::selector::{self, MatchLabels};
-use super::{Resources, sign_in};
+use super::{Resources, provider_client};
 use crate::client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
 use crate::client_credentials::{ClientCredentialsSettings, TokenProvider};
 use crate::gateway::ObjectName;
@@ -76,7 +76,7 @@ pub(super) fn read(
     let mut map = reader.mapping(spec)?;
     let selector = map.take("selector").map(|v| selector::read(reader, v));
     let secret = map.require(reader, "clientSecretRef");
-    let secret = secret.and_then(|v| sign_in::secret_ref(reader, v, &object.namespace));
+    let secret = secret.and_then(|v| provider_client::secret_ref(reader, v, &object.namespace));
     let settings = read_settings(reader, &mut map, object);
     map.finish(reader);
     Some(ClientCredentials {
@@ -105,7 +105,7 @@ fn read_settings(
     });
     let provider = read_provider(reader, map);
     let client_id = map.require(reader, "clientId");
-    let client_id = client_id.and_then(|v| reader.parsed(v, "the name of a client", name));
+    let client_id = client_id.and_then(|v| provider_client::id(reader, v));
     let client_auth = map.take("clientAuth");
     let client_auth = client_auth.map(|v| reader.choice(v, ClientAuthMethod::CHOICES));
     let scopes = map.take("scopes").map(|v| {
@@ -120,7 +120,7 @@ fn read_settings(
         name: object.full_name().into(),
         hosts: hosts?,
         provider: provider?,
-        client_id: client_id?.into(),
+        client_id: client_id?,
         client_auth: client_auth.unwrap_or_else(|| Some(ClientAuthMethod::default()))?,
         scopes: scopes.unwrap_or_else(|| Some(Vec::new()))?,
         audience: audience.map_or(Some(None), |audience| audience.map(Some))?,
@@ -145,15 +145,6 @@ fn read_provider(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<T
             reader.report(map.mark(), found, "one of the two", None);
             None
         }
-    }
-}
-
-/// VSCHAR (RFC 6749 appendix A.1).
-fn name(text: &str) -> Result<Box<str>, &'static str> {
-    let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    match visible && text.len() <= MAX_NAME {
-        true => Ok(text.into()),
-        false => Err("visible ASCII, at most 256"),
     }
 }
 

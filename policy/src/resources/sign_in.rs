@@ -6,8 +6,8 @@ mod step_up;
 
 use std::sync::Arc;
 
-use super::object::{ResourceObject, dns_subdomain};
-use super::{Resources, jwt_rule, listener_target};
+use super::object::ResourceObject;
+use super::{Resources, jwt_rule, listener_target, provider_client};
 use crate::Diagnostic;
 use crate::client_credential::{ClientAuthMethod, SecretProblem};
 use crate::gateway::ObjectName;
@@ -22,7 +22,7 @@ const MAX_HOSTS: usize = 64;
 const MAX_PATHS: usize = 256;
 /// The most scopes: providers know a handful.
 const MAX_SCOPES: usize = 32;
-/// The longest name of a client, a scope or a claim, in bytes.
+/// The longest name of a scope or a claim, in bytes.
 const MAX_NAME: usize = 256;
 /// What makes a request for tokens one of OpenID Connect (Core 1.0 §3.1.2.1).
 const OPENID: &str = "openid";
@@ -93,7 +93,8 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
     };
     let mut map = reader.mapping(spec)?;
     let client_secret = map.require(reader, "clientSecretRef");
-    let client_secret = client_secret.and_then(|v| secret_ref(reader, v, &object.namespace));
+    let client_secret =
+        client_secret.and_then(|v| provider_client::secret_ref(reader, v, &object.namespace));
     let session = map.require(reader, "session");
     let session = session.and_then(|v| session::read(reader, v, &object.namespace));
     let (session, keys_secret) = session.unzip();
@@ -134,7 +135,7 @@ fn read_settings(
     let issuer = map.require(reader, "issuer");
     let issuer = issuer.and_then(|v| reader.parsed(v, "the provider's https address", issuer_text));
     let client_id = map.require(reader, "clientId");
-    let client_id = client_id.and_then(|v| reader.parsed(v, "the name of a client", client_name));
+    let client_id = client_id.and_then(|v| provider_client::id(reader, v));
     let client_auth = map.take("clientAuth");
     let client_auth = client_auth.map(|v| reader.choice(v, ClientAuthMethod::CHOICES));
     let scopes = map.take("scopes").map(|v| read_scopes(reader, v));
@@ -163,25 +164,6 @@ fn read_settings(
         claim_headers: made,
         step_up: step_up.unwrap_or_else(|| Some(Vec::new()))?,
     })
-}
-
-/// A Secret of the own namespace.
-pub(super) fn secret_ref(
-    reader: &mut YamlReader,
-    value: YamlValue<'_>,
-    namespace: &Arc<str>,
-) -> Option<ObjectName> {
-    let mut map = reader.mapping(value)?;
-    let name = map.require(reader, "name");
-    let name = name.and_then(|v| reader.parsed(v, "a Secret's name", dns_subdomain));
-    if let Some(other) = map.take_unsupported("namespace") {
-        let (found, expected) = ("`namespace` of a Secret", "a Secret of the own namespace");
-        let fix = Some("put the Secret beside the object".to_owned());
-        let code = DiagnosticCode::Reach;
-        reader.report_with_code(code, other.node.mark, found, expected, fix);
-    }
-    map.finish(reader);
-    Some(ObjectName::new(Arc::clone(namespace), name?))
 }
 
 /// Every item of a list, so that each mistake is told.
@@ -215,15 +197,6 @@ fn issuer_text(text: &str) -> Result<Arc<str>, &'static str> {
     jwt_rule::https(text)?;
     jwt_rule::no_query(text)?;
     Ok(text.into())
-}
-
-/// RFC 6749 appendix A.1; blanks at an end are a mistake of copying.
-fn client_name(text: &str) -> Result<Arc<str>, &'static str> {
-    let fits = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
-    match fits && text.len() <= MAX_NAME {
-        true => Ok(text.into()),
-        false => Err("visible ASCII characters, at most 256, without a blank at an end"),
-    }
 }
 
 fn read_scopes(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<Box<str>>> {

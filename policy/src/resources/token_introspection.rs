@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::Resources;
 use super::jwt_rule;
 use super::listener_target;
-use super::object::{ResourceObject, dns_subdomain};
+use super::object::ResourceObject;
+use super::provider_client;
 use super::selector::{self, MatchLabels};
 use crate::client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
-use crate::gateway::ObjectName;
 use crate::introspection::{IntrospectedTokens, IntrospectionSettings};
 use crate::token::TokenPlace;
 use crate::yaml::{
@@ -24,8 +24,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const MOST_ACTIVE: Duration = Duration::from_secs(60);
 /// A token that was not active yet is tried again by its client.
 const MOST_INACTIVE: Duration = Duration::from_secs(5);
-/// The longest name of a client, in bytes.
-const MAX_CLIENT_ID: usize = 256;
 const TOKENS: &[(&str, IntrospectedTokens)] =
     &[("opaque", IntrospectedTokens::Opaque), ("all", IntrospectedTokens::All)];
 
@@ -105,10 +103,10 @@ fn read_settings(
     let issuer = map.require(reader, "issuer").and_then(|v| read_issuer(reader, v));
     let endpoint = map.take("endpoint").map(|v| read_endpoint(reader, v));
     let client_id = map.require(reader, "clientId");
-    let client_id = client_id.and_then(|v| reader.parsed(v, "the name of a client", client_name));
+    let client_id = client_id.and_then(|v| provider_client::id(reader, v));
     let client_auth = map.take("clientAuth").map(|v| reader.choice(v, ClientAuthMethod::CHOICES));
     let secret = map.require(reader, "clientSecretRef");
-    let secret = secret.and_then(|v| read_secret(reader, v, namespace));
+    let secret = secret.and_then(|v| provider_client::secret_ref(reader, v, namespace));
     let audiences = jwt_rule::texts(reader, map.take("audiences"));
     let places = map.take("fromHeaders").map(|v| jwt_rule::read_header_places(reader, v));
     let tokens = map.take("tokens").map(|v| reader.choice(v, TOKENS));
@@ -152,31 +150,6 @@ fn read_issuer(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>
 fn read_endpoint(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> {
     let expected = "the issuer's introspection endpoint";
     reader.parsed(value, expected, |text| jwt_rule::https(text).map(|()| text.into()))
-}
-
-/// What RFC 6749 appendix A.1 allows, except blanks, which nobody sees at an end.
-fn client_name(text: &str) -> Result<Arc<str>, &'static str> {
-    match text.len() <= MAX_CLIENT_ID && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(text.into()),
-        false => Err("visible ASCII characters without blanks, at most 256"),
-    }
-}
-
-fn read_secret(
-    reader: &mut YamlReader,
-    value: YamlValue<'_>,
-    namespace: &Arc<str>,
-) -> Option<ObjectName> {
-    let mut map = reader.mapping(value)?;
-    let name = map.require(reader, "name");
-    let name = name.and_then(|v| reader.parsed(v, "a Secret's name", dns_subdomain));
-    if let Some(other) = map.take_unsupported("namespace") {
-        let fix = "a policy reads Secrets of its own namespace; move it there".to_owned();
-        let found = "`namespace` in `clientSecretRef`";
-        reader.report(other.node.mark, found, "a Secret of the own namespace", Some(fix));
-    }
-    map.finish(reader);
-    Some(ObjectName::new(Arc::clone(namespace), name?))
 }
 
 fn read_cache(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<(Duration, Duration)> {

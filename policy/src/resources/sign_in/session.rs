@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{patterns, refuse_twice, secret_ref};
+use super::{patterns, refuse_twice};
 use crate::gateway::ObjectName;
+use crate::resources::provider_client;
 use crate::sign_in::{SessionPlace, SessionSettings};
 use crate::yaml::{YamlReader, YamlValue, parse_duration};
 
@@ -32,7 +33,7 @@ pub(super) fn read(
 ) -> Option<(SessionSettings, ObjectName)> {
     let mut map = reader.mapping(value)?;
     let keys = map.require(reader, "keysSecretRef");
-    let keys = keys.and_then(|v| secret_ref(reader, v, namespace));
+    let keys = keys.and_then(|v| provider_client::secret_ref(reader, v, namespace));
     let ttl = map.take("ttl").map(|v| reader.parsed(v, "a time of at most 30d", time));
     let ttl = ttl.unwrap_or(Some(DEFAULT_TTL));
     let idle = read_idle(reader, map.take("idle"), ttl);

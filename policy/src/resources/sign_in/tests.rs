@@ -134,7 +134,8 @@ fn every_mistake_has_its_place() {
         ("plain http", "issuer: http://id.example".into(), "over plain http"),
         ("an issuer with a query", "issuer: https://id.example?a".into(), "an issuer has no query"),
         ("user information", "issuer: https://a@id.example".into(), "user information"),
-        ("a blank at the end", "clientId: 'shop '".into(), "without a blank at an end"),
+        ("a blank at the end", "clientId: 'shop '".into(), "without blanks"),
+        ("a blank within", "clientId: my shop".into(), "without blanks"),
         (
             "no such method",
             "clientAuth: client_secret_post".into(),
