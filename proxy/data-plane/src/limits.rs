@@ -141,6 +141,9 @@ limits! {
     "bodyStallTimeout" body_stall_timeout: Duration = Duration::from_secs(60), Duration::from_millis(100), Duration::from_secs(3600);
         "A body of announced length that makes no progress for this long is cut off, and the reader of any answer; a body without a length may rest for `idleTimeout`.",
         "Long polls and slow disks recover within it; a held buffer must not live for ever (P-08, S-05).";
+    "inspectionBodyTimeout" inspection_body_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100), Duration::from_secs(600);
+        "The part of a request's body that is inspected before the request is forwarded must have come within this time; else 504.",
+        "128 KiB at 35 kbit/s; a body that drips holds a worker's memory no longer (S-49).";
     "responseTimeout" response_timeout: Duration = Duration::from_secs(300), Duration::from_millis(100), Duration::from_secs(24 * 3600);
         "From a sent request to the first byte of its response.",
         "Slow reports finish, a hung app is noticed; routes set tighter ones.";

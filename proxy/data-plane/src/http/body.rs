@@ -1,5 +1,6 @@
 //! The one body type: its bytes from any source, its deadline, and the guards that last as long as it does.
 
+mod beginning;
 mod failure;
 mod guard;
 mod replay;
@@ -23,6 +24,8 @@ use crate::http::headers::{self, TrailerKind};
 use crate::http::interim::InterimSender;
 use crate::http::shared_connection::StreamCount;
 use crate::limits::Limits;
+pub use beginning::BodyBeginning;
+use beginning::ReadAhead;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
 pub use guard::BodyGuard;
 use guard::GuardList;
@@ -63,6 +66,8 @@ enum BodySource {
     Http2(RecvStream, Option<StreamCount>),
     /// One attempt's view of a body that may be sent again.
     Replayed(ReplayReader),
+    /// A body whose beginning was read before it is forwarded.
+    ReadAhead(Box<ReadAhead>),
 }
 
 impl Body {
@@ -217,23 +222,6 @@ impl Body {
         self.is_end_stream()
     }
 
-    fn poll_source(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.source {
-            BodySource::Empty => Poll::Ready(None),
-            BodySource::Buffered(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            BodySource::Http1(incoming) => Pin::new(incoming)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
-            BodySource::Http2(stream, _) => {
-                poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
-            }
-            BodySource::Replayed(reader) => reader.poll_frame(cx),
-        }
-    }
-
     /// A frame as it may pass: trailers without the forbidden fields, data as the tap allows it.
     fn hand_on(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         let frame = match frame.into_trailers() {
@@ -290,6 +278,47 @@ impl Body {
     }
 }
 
+impl BodySource {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Buffered(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Self::Http1(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
+            Self::Http2(stream, _) => {
+                poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
+            }
+            Self::Replayed(reader) => reader.poll_frame(cx),
+            Self::ReadAhead(ahead) => ahead.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Buffered(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http2(stream, _) => stream.is_end_stream(),
+            Self::Replayed(reader) => reader.is_end_stream(),
+            Self::ReadAhead(ahead) => ahead.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Buffered(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http2(..) => SizeHint::default(),
+            Self::Replayed(reader) => reader.size_hint(),
+            Self::ReadAhead(ahead) => ahead.size_hint(),
+        }
+    }
+}
+
 fn poll_http2(
     stream: &mut RecvStream,
     cx: &mut Context<'_>,
@@ -327,7 +356,7 @@ impl HttpBody for Body {
         if this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Some(Err(this.fail(BodyError::DeadlineExceeded))));
         }
-        match this.poll_source(cx) {
+        match this.source.poll(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.note_progress();
                 Poll::Ready(Some(this.hand_on(frame).map_err(|error| this.fail(error))))
@@ -348,25 +377,11 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            BodySource::Empty => true,
-            BodySource::Buffered(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            BodySource::Http1(incoming) => incoming.is_end_stream(),
-            BodySource::Http2(stream, _) => stream.is_end_stream(),
-            BodySource::Replayed(reader) => reader.is_end_stream(),
-        }
+        self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            BodySource::Empty => SizeHint::with_exact(0),
-            BodySource::Buffered(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
-            }
-            BodySource::Http1(incoming) => incoming.size_hint(),
-            BodySource::Http2(..) => SizeHint::default(),
-            BodySource::Replayed(reader) => reader.size_hint(),
-        }
+        self.source.size_hint()
     }
 }
 

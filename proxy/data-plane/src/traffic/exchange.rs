@@ -1,6 +1,6 @@
 //! One request and its answer: the sequence that both directions share.
 //!
-//! gate → authenticate → route → authorize → limit → forward. The order is the same wherever a request comes from,
+//! gate → authenticate → route → authorize → limit → inspect → forward. The order is the same wherever a request comes from,
 //! because each phase relies on what the ones before it have ensured; what a phase does depends on the direction
 //! (`ExchangePhases`). A phase may wait, go on, answer in the app's place, or refuse. One that needs neither to wait
 //! nor to answer costs nothing: phases are plain functions, and none is boxed.
@@ -77,7 +77,7 @@ impl HttpContext {
 pub struct Exchange<'a> {
     /// Its head, as the gate left it; the target is taken out of it until it is forwarded.
     pub(crate) parts: &'a mut Parts,
-    /// Its body, of which nothing has been read: a phase may add a guard or look at what passes.
+    /// Its body, of which nothing has been read: a phase may add a guard, look at what passes, or at its beginning first.
     pub body: &'a mut Body,
     /// What the gate found out of it.
     pub(crate) admitted: &'a AdmittedRequest,
@@ -187,6 +187,12 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
         _exchange: &mut Exchange<'_>,
         _target: &Self::Target,
     ) -> impl Future<Output = Phase<()>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Looks into the request: whether its API has such a one, and whether it is an attack. After the limits, because it
+    /// costs more than everything before it, and waits for the body. Where nothing looks, it is ready at once.
+    fn inspect(&self, _exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
     }
 
@@ -325,6 +331,7 @@ async fn pass_phases<P: ExchangePhases>(
     let target = phases.route(exchange).await?;
     let permit = phases.authorize(exchange, &target).await?;
     phases.limit(exchange, &target).await?;
+    phases.inspect(exchange).await?;
     // A phase may have waited, and policy may have changed meanwhile.
     if exchange.record.is_withdrawn() {
         return Err(RequestError::Withdrawn.into());
