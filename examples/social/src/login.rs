@@ -5,18 +5,19 @@
 
 #![allow(clippy::print_stderr, reason = "a service that says what broke, for whoever runs it")]
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use example_web::{Answer, json as json_answer, read_body, text};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::accounts::Accounts;
 use crate::passwords::{PasswordError, Passwords};
 use crate::people;
-use crate::revocations::RevocationFile;
+use crate::publisher::now;
 use crate::tokens::{LIFETIME, Tokens};
 
 /// Headers by which the sidecar tells what is in a token: its id, and when it ends.
@@ -25,12 +26,11 @@ const TOKEN_ENDS: &str = "x-token-ends";
 
 /// Everything the service has.
 pub struct Login {
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
     passwords: Passwords,
     tokens: Tokens,
-    revocations: RevocationFile,
-    /// One writer of the file at a time, so that the last one has read what is true.
-    writing: parking_lot::Mutex<()>,
+    /// Who tells the mesh waits for it.
+    changed: Arc<Notify>,
 }
 
 #[derive(Deserialize)]
@@ -41,20 +41,15 @@ struct Credentials {
 }
 
 impl Login {
-    /// With all its parts. What was revoked before is told again, because the file may be gone.
-    ///
-    /// # Errors
-    /// The list of what is revoked cannot be read or told.
+    /// With all its parts; `changed` is notified when something was taken back.
+    #[must_use]
     pub fn new(
-        accounts: Accounts,
+        accounts: Arc<Accounts>,
         passwords: Passwords,
         tokens: Tokens,
-        revocations: RevocationFile,
-    ) -> anyhow::Result<Self> {
-        let writing = parking_lot::Mutex::default();
-        let login = Self { accounts, passwords, tokens, revocations, writing };
-        login.tell_revoked()?;
-        Ok(login)
+        changed: Arc<Notify>,
+    ) -> Self {
+        Self { accounts, passwords, tokens, changed }
     }
 
     /// Answers a request.
@@ -120,7 +115,7 @@ impl Login {
             return Ok(people::nobody());
         };
         self.accounts.revoke_token(id, ends, now())?;
-        self.tell_revoked()?;
+        self.changed.notify_one();
         Ok(text(StatusCode::NO_CONTENT, ""))
     }
 
@@ -130,13 +125,8 @@ impl Login {
         // Tokens count in whole seconds: those of this second go too, and the next one is of the next.
         let before = now() + 1;
         self.accounts.revoke_user(user, before, before + LIFETIME)?;
-        self.tell_revoked()?;
+        self.changed.notify_one();
         Ok(text(StatusCode::NO_CONTENT, ""))
-    }
-
-    fn tell_revoked(&self) -> anyhow::Result<()> {
-        let _alone = self.writing.lock();
-        self.revocations.write(&self.accounts.revoked(now())?)
     }
 }
 
@@ -156,9 +146,4 @@ fn refused(error: PasswordError) -> Answer {
         PasswordError::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
     text(status, format!("{error}\n"))
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

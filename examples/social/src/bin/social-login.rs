@@ -9,6 +9,7 @@ use clap::Parser;
 use social::accounts::Accounts;
 use social::login::Login;
 use social::passwords::Passwords;
+use social::publisher::Publisher;
 use social::revocations::RevocationFile;
 use social::tokens::Tokens;
 use tokio::net::TcpListener;
@@ -43,7 +44,7 @@ struct Flags {
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     std::fs::create_dir_all(&flags.state)?;
-    let accounts = Accounts::open(&flags.state.join("social.db"))?;
+    let accounts = Arc::new(Accounts::open(&flags.state.join("social.db"))?);
     let tokens = Tokens::open(flags.issuer, &flags.state.join("key.p8"))?;
     let beside = flags.keys.with_extension("new");
     std::fs::write(&beside, format!("{}\n", tokens.keys()))?;
@@ -51,7 +52,9 @@ async fn main() -> anyhow::Result<()> {
     let issuer = tokens.issuer().to_owned();
     let revocations =
         RevocationFile { file: flags.revocations, namespace: flags.namespace, issuer };
-    let login = Arc::new(Login::new(accounts, Passwords::new()?, tokens, revocations)?);
+    let publisher = Publisher::new(accounts.clone(), revocations);
+    let login = Arc::new(Login::new(accounts, Passwords::new()?, tokens, publisher.changed()));
+    tokio::spawn(publisher.run());
     let listener = TcpListener::bind(flags.listen).await?;
     println!("login: HTTP on {}", listener.local_addr()?);
     let handler = move |request| {

@@ -31,6 +31,9 @@ pub(crate) fn show(table: &mut Table, social: &Social) {
         "200",
         words(works_everywhere(social, &laptop)),
     );
+    // Its own sidecar is told like the others, and asked last: what it lets through would log ann out.
+    let knows = || social.ask_as(&phone, "/jwks.json", &[]).words() == "401 token_revoked";
+    wait::until_true("login's sidecar to refuse the phone's token", knows);
     let again = social.ask_as(&phone, "/logout-everywhere", &["-X", "POST"]).words();
     table.row(
         "ann",
