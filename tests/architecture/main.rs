@@ -52,12 +52,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web-fetch", &["identity"]),
     ("oauth", &["identity"]),
     ("browser-session", &[]),
+    ("threat-rules", &[]),
     (
         "data-plane",
         &[
             "back-off",
             "balancer",
             "browser-session",
+            "threat-rules",
             "global-limits",
             "identity",
             "oauth",

@@ -1,0 +1,19 @@
+//! Whether a request looks like an attack: a rule set in the field's own language (SecLang), read strictly and walked
+//! over one request at a time. Pure but for the reading of rule files: no socket, no clock, no task.
+//!
+//! ```text
+//! RuleSet::builtin() ─┐
+//! RuleSet::read(path) ┴─► RuleSet ── inspect(request, settings) ──► Inspection { score, matches }
+//! ```
+//!
+//! What follows from a score (to log it, to refuse the request) is the caller's to decide.
+
+mod inspection;
+mod problem;
+mod request;
+mod rule_set;
+
+pub use inspection::{Inspection, RuleGroup, RuleMatch, Severity};
+pub use problem::RuleSetProblem;
+pub use request::{InspectedRequest, InspectionSettings, RuleExclusion};
+pub use rule_set::RuleSet;
