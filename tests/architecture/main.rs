@@ -53,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("oauth", &["identity"]),
     ("browser-session", &[]),
     ("threat-rules", &[]),
+    ("api-schema", &[]),
     (
         "data-plane",
         &[
@@ -159,6 +160,7 @@ fn what_only_decides_does_no_io_and_reads_no_clock() {
         "crates/rate-limit/src",
         "crates/oauth/src",
         "crates/browser-session/src",
+        "crates/api-schema/src",
     ];
     for folder in folders {
         for (path, text) in sources(&repository().join(folder)) {
