@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("back-off", &[]),
     ("balancer", &[]),
     ("rate-limit", &[]),
+    ("abuse-score", &["rate-limit"]),
     ("redis-link", &["back-off"]),
     ("redis-harness", &[]),
     ("global-limits", &["rate-limit", "redis-link"]),
@@ -57,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "data-plane",
         &[
+            "abuse-score",
             "back-off",
             "balancer",
             "browser-session",
@@ -158,6 +160,7 @@ fn what_only_decides_does_no_io_and_reads_no_clock() {
         "policy/src",
         "crates/balancer/src",
         "crates/rate-limit/src",
+        "crates/abuse-score/src",
         "crates/oauth/src",
         "crates/browser-session/src",
         "crates/api-schema/src",

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 
 /// A key, as tables know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub(crate) u128);
 
 /// Makes digests. The same for all limits of a process and all its life, so that a caller is found again; of secret
@@ -21,8 +21,9 @@ impl KeyDigests {
 }
 
 impl KeyDigest {
-    /// The part of a table that it belongs to: by other bits than its place in that part.
-    pub(crate) fn part(self, parts: usize) -> usize {
+    /// Which of so many parts of a table it belongs to: by other bits than its place in that part.
+    #[must_use]
+    pub fn part(self, parts: usize) -> usize {
         let high = usize::try_from(self.0 >> 96).unwrap_or(0);
         high % parts.max(1)
     }
@@ -30,10 +31,10 @@ impl KeyDigest {
 
 /// What has been hashed is not hashed again: the low half of a digest is its place in a table.
 #[derive(Debug, Default)]
-pub(crate) struct DigestHasher(u64);
+pub struct DigestHasher(u64);
 
 /// The state of tables that are keyed by digests.
-pub(crate) type ByDigest = BuildHasherDefault<DigestHasher>;
+pub type ByDigest = BuildHasherDefault<DigestHasher>;
 
 impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {

@@ -39,6 +39,6 @@ mod underway;
 
 pub use buckets::Buckets;
 pub use budget::KeyBudget;
-pub use digest::{KeyDigest, KeyDigests};
+pub use digest::{ByDigest, DigestHasher, KeyDigest, KeyDigests};
 pub use quota::{Decision, Quota};
 pub use underway::{Underway, UnderwayGuard};
