@@ -97,10 +97,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("k8s", &["back-off", "identity", "page-server", "policy", "process-metrics"]),
     ("api-server-stand-in", &[]),
     ("controller-harness", &["api-server-stand-in", "identity", "k8s"]),
+    ("example-issuer", &[]),
     ("example-web", &[]),
     ("shop", &["example-web"]),
-    ("social", &["example-web"]),
-    ("postern-tests", &["identity", "policy", "k8s", "shop", "social"]),
+    ("social", &["example-issuer", "example-web"]),
+    ("postern-tests", &["example-issuer", "identity", "policy", "k8s", "shop", "social"]),
     (
         "postern-benches",
         &["identity", "policy", "data-plane", "issuance-messages", "agent", "authority"],
@@ -108,7 +109,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The examples, which use each other's at the most.
-const EXAMPLES: [&str; 3] = ["example-web", "shop", "social"];
+const EXAMPLES: [&str; 4] = ["example-issuer", "example-web", "shop", "social"];
 
 /// What tests and benches of a crate may depend on besides: crates that no program is linked with.
 const TEST_ARROWS: &[(&str, &[&str])] = &[

@@ -1,8 +1,9 @@
 //! The social network of `examples/social`, with its own policies and proxy configurations as they lie there, behind a
 //! gateway.
 
+use example_issuer::tokens::Tokens;
 use serde_json::{Value, json};
-use social::tokens::Tokens;
+use social::login::{AUDIENCE, LIFETIME};
 
 use crate::app::App;
 use crate::certificates::replace;
@@ -114,8 +115,8 @@ impl Social {
 
     fn signed_by(&self, key: &str, name: &str, issued: i64) -> String {
         let key = self.login.directory().join(key);
-        let tokens = Tokens::open(ISSUER.to_owned(), &key).expect("a key");
-        tokens.issue(name, issued).expect("a token")
+        let tokens = Tokens::open(ISSUER, AUDIENCE, &key).expect("a key");
+        tokens.issue(name, &[], issued, LIFETIME).expect("a token")
     }
 }
 

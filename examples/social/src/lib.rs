@@ -13,8 +13,6 @@
 
 pub mod accounts;
 pub mod login;
-pub mod passwords;
 pub mod people;
 pub mod publisher;
 pub mod revocations;
-pub mod tokens;

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use example_issuer::passwords::{PasswordError, Passwords};
+use example_issuer::tokens::Tokens;
 use example_web::{Answer, json as json_answer, read_body, text};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -15,10 +17,13 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::accounts::Accounts;
-use crate::passwords::{PasswordError, Passwords};
 use crate::people;
 use crate::publisher::now;
-use crate::tokens::{LIFETIME, Tokens};
+
+/// How long a token is good, seconds.
+pub const LIFETIME: i64 = 15 * 60;
+/// For whom tokens are: every service of the network.
+pub const AUDIENCE: &str = "social";
 
 /// Headers by which the sidecar tells what is in a token: its id, and when it ends.
 const TOKEN_ID: &str = "x-token-id";
@@ -101,7 +106,8 @@ impl Login {
             Ok(false) => return Ok(text(StatusCode::UNAUTHORIZED, "no such name and password\n")),
             Err(error) => return Ok(refused(error)),
         }
-        let token = self.tokens.issue(&name, self.accounts.issued_from(&name, now())?)?;
+        let token =
+            self.tokens.issue(&name, &[], self.accounts.issued_from(&name, now())?, LIFETIME)?;
         let body = json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME});
         Ok(json_answer(StatusCode::OK, &body))
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
+use example_issuer::passwords::Passwords;
+use example_issuer::tokens::Tokens;
 use social::accounts::Accounts;
-use social::login::Login;
-use social::passwords::Passwords;
+use social::login::{AUDIENCE, Login};
 use social::publisher::Publisher;
 use social::revocations::RevocationFile;
-use social::tokens::Tokens;
 use tokio::net::TcpListener;
 
 /// The login service.
@@ -45,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     std::fs::create_dir_all(&flags.state)?;
     let accounts = Arc::new(Accounts::open(&flags.state.join("social.db"))?);
-    let tokens = Tokens::open(flags.issuer, &flags.state.join("key.p8"))?;
+    let tokens = Tokens::open(&flags.issuer, AUDIENCE, &flags.state.join("key.p8"))?;
     let beside = flags.keys.with_extension("new");
     std::fs::write(&beside, format!("{}\n", tokens.keys()))?;
     std::fs::rename(&beside, &flags.keys)?;

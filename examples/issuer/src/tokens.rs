@@ -13,25 +13,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// How long a token is good, seconds.
-pub const LIFETIME: i64 = 15 * 60;
-/// For whom tokens are: every service of the network.
-pub const AUDIENCE: &str = "social";
-
 /// Signs tokens with a key of its own.
 pub struct Tokens {
     issuer: String,
+    audience: String,
     key: EcdsaKeyPair,
     key_id: String,
     random: SystemRandom,
 }
 
 impl Tokens {
-    /// With the key of this file, which is made when it is not there, readable by nobody else.
+    /// For this audience, with the key of this file, which is made when it is not there, readable by nobody else.
     ///
     /// # Errors
     /// The file cannot be read or made, or has no P-256 key in it.
-    pub fn open(issuer: String, file: &Path) -> anyhow::Result<Self> {
+    pub fn open(issuer: &str, audience: &str, file: &Path) -> anyhow::Result<Self> {
         let random = SystemRandom::new();
         if !file.exists() {
             make_key(file, &random).with_context(|| format!("making {}", file.display()))?;
@@ -41,7 +37,8 @@ impl Tokens {
             .map_err(|_| anyhow::anyhow!("{}: no P-256 key in PKCS#8", file.display()))?;
         let thumbprint = digest(&SHA256, key.public_key().as_ref());
         let key_id = URL_SAFE_NO_PAD.encode(thumbprint.as_ref().get(..12).unwrap_or_default());
-        Ok(Self { issuer, key, key_id, random })
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        Ok(Self { issuer, audience, key, key_id, random })
     }
 
     /// Who issues them.
@@ -50,18 +47,27 @@ impl Tokens {
         &self.issuer
     }
 
-    /// A token of a person, issued at this moment.
+    /// A token that says these claims of a person, issued at this moment (Unix seconds) for as many seconds.
     ///
     /// # Errors
     /// The library has no random numbers.
-    pub fn issue(&self, person: &str, now: i64) -> anyhow::Result<String> {
+    pub fn issue(
+        &self,
+        person: &str,
+        more: &[(&str, &str)],
+        now: i64,
+        lifetime: i64,
+    ) -> anyhow::Result<String> {
         let mut id = [0; 16];
         fill(&mut id).map_err(|_| anyhow::anyhow!("no random numbers"))?;
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.key_id});
-        let claims = json!({
-            "iss": self.issuer, "sub": person, "aud": AUDIENCE, "iat": now, "exp": now + LIFETIME,
+        let mut claims = json!({
+            "iss": self.issuer, "sub": person, "aud": self.audience, "iat": now, "exp": now + lifetime,
             "jti": URL_SAFE_NO_PAD.encode(id),
         });
+        for (name, value) in more {
+            claims[*name] = Value::from(*value);
+        }
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&header), part(&claims));
         let signature = self.key.sign(&self.random, signed.as_bytes());
@@ -114,9 +120,10 @@ mod tests {
     fn a_token_is_verified_by_the_published_key_after_a_restart_too() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("key");
-        let token = Tokens::open("http://login".into(), &file).unwrap().issue("ann", 1000).unwrap();
+        let token = Tokens::open("http://login", "all", &file).unwrap();
+        let token = token.issue("ann", &[("role", "teller")], 1000, 60).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let keys = Tokens::open("http://login".into(), &file).unwrap().keys();
+        let keys = Tokens::open("http://login", "all", &file).unwrap().keys();
         let part =
             |name: &str| URL_SAFE_NO_PAD.decode(keys["keys"][0][name].as_str().unwrap()).unwrap();
         let point = [&[4][..], &part("x"), &part("y")].concat();
@@ -126,6 +133,7 @@ mod tests {
         key.verify(signed.as_bytes(), &signature).unwrap();
         let claims = URL_SAFE_NO_PAD.decode(signed.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
-        assert_eq!((&claims["sub"], &claims["exp"]), (&json!("ann"), &json!(1000 + LIFETIME)));
+        assert_eq!((&claims["sub"], &claims["exp"]), (&json!("ann"), &json!(1060)));
+        assert_eq!((&claims["aud"], &claims["role"]), (&json!("all"), &json!("teller")));
     }
 }
