@@ -229,6 +229,9 @@ limits! {
     "recentDecisions" recent_decisions: u32 = 1024, 0, 65_536;
         "Decisions kept for `GET /decisions`; fewer where they have more than 1 KiB on the average.",
         "The last seconds of a busy proxy in about 256 KiB, and never more than 1 MiB.";
+    "recentDetections" recent_detections: u32 = 256, 0, 65_536;
+        "Detections of ThreatPolicies kept for `GET /detections`; fewer where they have more than 1 KiB on the average.",
+        "An attack of minutes in 256 KiB: a scanner makes hundreds of them a second, and the log has them all.";
     "traceQueue" trace_queue: u32 = 2048, 64, 65_536;
         "Finished spans that wait for the collector; beyond it the oldest are dropped and counted.",
         "Four batches: a collector may be away for seconds on a busy proxy, and 2 MiB are never exceeded by ordinary spans.";

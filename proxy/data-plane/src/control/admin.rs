@@ -156,6 +156,7 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         (&Method::GET, "/connections") => json(&answers::connections(&context.state)),
         (&Method::GET, "/certificates") => json(&answers::certificates(&context.state)),
         (&Method::GET, "/decisions") => json(&context.state.decisions.recent()),
+        (&Method::GET, "/detections") => json(&context.state.detections.recent()),
         (&Method::GET, "/services") => json(&answers::services(&context.state)),
         (&Method::POST, "/drain" | "/quitquitquit" | "/log-level") => {
             change(context, &path, request).await
@@ -165,7 +166,7 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "GET /config /connections /certificates /decisions /services, POST /drain /quitquitquit /log-level\n",
+            "GET /config /connections /certificates /decisions /detections /services, POST /drain /quitquitquit /log-level\n",
         ),
     }
 }

@@ -1,13 +1,12 @@
 //! The latest decisions, for a person who asks "who was refused just now, and by which rule?".
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use policy::{ConnectionFacts, Decider, NearestMiss};
 use serde::Serialize;
 
 use crate::traffic::authorize::{AuthorizationVerdict, RequestFacts, ShadowDecision};
+use crate::traffic::recent_records::{RecentRecords, RecordSize};
 
 /// One decision, as `GET /decisions` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -42,17 +41,7 @@ pub struct DecisionRecord {
     pub would: Vec<ShadowDecision>,
 }
 
-/// The average size of a decision, bytes: a caller that sends the longest paths shortens the window, and does not
-/// enlarge it.
-const AVERAGE: usize = 1024;
-
 impl DecisionRecord {
-    /// Its approximate size in bytes. Only what a caller can make long is counted: host, path and method.
-    fn bytes(&self) -> usize {
-        let texts = [&self.method, &self.host, &self.path, &self.source_principal];
-        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
-    }
-
     /// The entry of a verdict; `request_facts` is `None` for an opaque connection.
     #[must_use]
     pub fn new(
@@ -79,64 +68,22 @@ impl DecisionRecord {
     }
 }
 
+/// Only what a caller can make long is counted: host, path and method.
+impl RecordSize for DecisionRecord {
+    fn bytes(&self) -> usize {
+        let texts = [&self.method, &self.host, &self.path, &self.source_principal];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// A window over refusals, connection verdicts, and requests that a policy in audit or dry-run mode would have decided
 /// otherwise; the oldest are dropped.
-pub struct RecentDecisions {
-    size: usize,
-    window: Mutex<DecisionQueue>,
-}
-
-#[derive(Default)]
-struct DecisionQueue {
-    decisions: VecDeque<DecisionRecord>,
-    bytes: usize,
-}
-
-impl RecentDecisions {
-    /// A window of this many decisions, or as many as fit at 1 KiB on average; 0 keeps none.
-    #[must_use]
-    pub fn new(size: usize) -> Self {
-        Self { size, window: Mutex::default() }
-    }
-
-    /// Adds one.
-    pub fn add(&self, decision: DecisionRecord) {
-        self.push(&mut self.window.lock(), decision);
-    }
-
-    /// Adds one of many: in audit mode that is every request, and a request does not wait for the window while another
-    /// worker writes to it.
-    pub fn offer(&self, decision: impl FnOnce() -> DecisionRecord) {
-        if let Some(mut window) = self.window.try_lock() {
-            self.push(&mut window, decision());
-        }
-    }
-
-    fn push(&self, window: &mut DecisionQueue, decision: DecisionRecord) {
-        let bytes = decision.bytes();
-        let most = self.size.saturating_mul(AVERAGE);
-        while window.decisions.len() >= self.size || window.bytes + bytes > most {
-            match window.decisions.pop_front() {
-                Some(oldest) => window.bytes -= oldest.bytes(),
-                None if self.size == 0 => return,
-                // A single decision may exceed the limit of all.
-                None => break,
-            }
-        }
-        window.bytes += bytes;
-        window.decisions.push_back(decision);
-    }
-
-    /// The window, newest first.
-    #[must_use]
-    pub fn recent(&self) -> Vec<DecisionRecord> {
-        self.window.lock().decisions.iter().rev().cloned().collect()
-    }
-}
+pub type RecentDecisions = RecentRecords<DecisionRecord>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::recent_records::AVERAGE;
 
     fn decision(time: u64, path: usize) -> DecisionRecord {
         DecisionRecord {

@@ -41,6 +41,7 @@ use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::sign_in::shared::SignIns;
+use crate::traffic::threats::detections::RecentDetections;
 use crate::traffic::token_exchange::exchanger::TokenExchanger;
 use crate::traffic::token_keys::TokenKeys;
 
@@ -60,6 +61,8 @@ pub struct ProxyState {
     pub spans: Option<Arc<SpanQueue>>,
     /// The latest decisions, for `GET /decisions`.
     pub decisions: RecentDecisions,
+    /// The latest detections of ThreatPolicies, for `GET /detections`.
+    pub detections: RecentDetections,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
     /// The tokens that are added to what leaves for hosts outside.
@@ -135,6 +138,7 @@ impl ProxyState {
         let Workload { namespace, service_account, .. } = &settings.workload;
         let fallback_service = format!("{service_account}.{namespace}").into();
         let recent = usize::try_from(settings.limits.recent_decisions)?;
+        let detections = usize::try_from(settings.limits.recent_detections)?;
         let names = usize::try_from(settings.limits.metric_principals)?;
         let metrics = Arc::new(Metrics::new(names)?);
         let spans = span_queue(&settings, &metrics);
@@ -156,6 +160,7 @@ impl ProxyState {
             metrics,
             spans,
             decisions: RecentDecisions::new(recent),
+            detections: RecentDetections::new(detections),
             token_keys: TokenKeys::default(),
             sign_ins: SignIns::default(),
             introspections,
