@@ -192,7 +192,11 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
 
     /// Looks into the request: whether its API has such a one, and whether it is an attack. After the limits, because it
     /// costs more than everything before it, and waits for the body. Where nothing looks, it is ready at once.
-    fn inspect(&self, _exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
+    fn inspect(
+        &self,
+        _exchange: &mut Exchange<'_>,
+        _target: &Self::Target,
+    ) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
     }
 
@@ -331,7 +335,7 @@ async fn pass_phases<P: ExchangePhases>(
     let target = phases.route(exchange).await?;
     let permit = phases.authorize(exchange, &target).await?;
     phases.limit(exchange, &target).await?;
-    phases.inspect(exchange).await?;
+    phases.inspect(exchange, &target).await?;
     // A phase may have waited, and policy may have changed meanwhile.
     if exchange.record.is_withdrawn() {
         return Err(RequestError::Withdrawn.into());

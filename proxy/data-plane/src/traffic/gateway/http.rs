@@ -24,6 +24,7 @@ use crate::traffic::client_credentials;
 use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, CorsFields, Forwarder, RequestPlace, RoutedRequest};
+use crate::traffic::inspect_phase::{self, InspectedPlace};
 use crate::traffic::introspection;
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
@@ -231,6 +232,11 @@ impl ExchangePhases for GatewayPhases {
         // It is asked for once.
         let _ = target.routed.set(routed);
         Ok(())
+    }
+
+    async fn inspect(&self, exchange: &mut Exchange<'_>, target: &EdgeTarget) -> Phase<()> {
+        let place = InspectedPlace::Edge(&target.listener.listener, &target.rule);
+        inspect_phase::inspect(&self.gateway.worker.state, exchange, place).await
     }
 
     async fn forward(

@@ -19,6 +19,7 @@ use crate::labels::Protocol;
 use crate::traffic::app;
 use crate::traffic::client;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
+use crate::traffic::inspect_phase::{self, InspectedPlace};
 use crate::traffic::introspection;
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
@@ -143,6 +144,11 @@ impl ExchangePhases for InboundPhases {
         };
         limit_phase::limit(&state.rate_limits, exchange, &caller).await?;
         token_exchange::into_the_mesh(state, exchange, NextHop::OwnApp).await
+    }
+
+    async fn inspect(&self, exchange: &mut Exchange<'_>, (): &()) -> Phase<()> {
+        let place = InspectedPlace::AppPort(self.inbound.arrival.app.port());
+        inspect_phase::inspect(&self.inbound.worker.state, exchange, place).await
     }
 
     fn set_headers(&self, parts: &mut Parts) {
