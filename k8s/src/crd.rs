@@ -3,6 +3,7 @@
 //! These types only make the schemas by which the API server checks an object when it is written. What an object means,
 //! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
 
+mod abuse_policy;
 mod api_key_policy;
 mod client_credentials;
 mod client_traffic_policy;
@@ -21,6 +22,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use abuse_policy::AbusePolicy;
 pub use api_key_policy::ApiKeyPolicy;
 pub use client_credentials::ClientCredentials;
 pub use client_traffic_policy::ClientTrafficPolicy;
@@ -139,6 +141,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         TokenPolicy::crd(),
         FaultInjection::crd(),
         RateLimitPolicy::crd(),
+        AbusePolicy::crd(),
         ClientTrafficPolicy::crd(),
         ApiKeyPolicy::crd(),
         SignIn::crd(),

@@ -200,7 +200,8 @@ fn a_fault_is_read_with_every_field_of_its_schema() {
 #[test]
 fn the_kinds_of_targets_are_those_that_are_read() {
     for (kind, expect) in [
-        ("ApiKeyPolicy", &["Gateway", "ListenerSet"][..]),
+        ("AbusePolicy", &["Gateway", "ListenerSet"][..]),
+        ("ApiKeyPolicy", &["Gateway", "ListenerSet"]),
         ("ClientTrafficPolicy", &["Gateway", "ListenerSet"]),
         ("FaultInjection", &["Service"]),
         ("SignIn", &["Gateway", "ListenerSet", "HTTPRoute"]),
@@ -294,6 +295,40 @@ fn a_client_traffic_policy_is_read_with_every_field_of_its_schema() {
         "tls": {"minimumVersion": "1.3"},
     });
     check_every_field("ClientTrafficPolicy", &full);
+}
+
+#[test]
+fn an_abuse_policy_is_read_with_every_field_of_its_schema() {
+    let of_listeners = json!({
+        "targetRefs": [{"group": TARGET, "kind": "Gateway", "name": "edge", "sectionName": "https"}],
+        "mode": "block", "key": "claim", "claim": "sub", "window": "1m", "requests": 20, "refusedRatio": 50,
+        "distinctMissing": 30, "blockFor": "5m", "status": 429,
+    });
+    read("AbusePolicy", &of_listeners).unwrap();
+    let of_workloads = json!({"selector": {"matchLabels": {"app": "cart"}}, "key": "principal"});
+    read("AbusePolicy", &of_workloads).unwrap();
+    let (mut known, mut used) = (Vec::new(), Vec::new());
+    let spec = &schema("AbusePolicy")["properties"]["spec"];
+    paths(spec, "", &mut known);
+    written(&of_listeners, "", &mut used);
+    written(&of_workloads, "", &mut used);
+    used.retain(|path| path != "/selector/matchLabels/app");
+    for list in [&mut known, &mut used] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(known, used);
+    for field in ["mode", "key", "status"] {
+        let values = spec["properties"][field]["enum"].as_array().unwrap();
+        for value in values.iter().filter(|value| !value.is_null()) {
+            let mut changed = of_listeners.clone();
+            changed[field] = value.clone();
+            if field == "key" && value != "claim" {
+                changed.as_object_mut().unwrap().remove("claim");
+            }
+            read("AbusePolicy", &changed).unwrap_or_else(|error| panic!("{value}: {error}"));
+        }
+    }
 }
 
 #[test]

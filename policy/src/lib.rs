@@ -11,6 +11,7 @@
 //! [`Snapshot::authorize_request`] (the decision), [`ServiceRoutes::choose`] (the rule), [`path`] and [`host`] (the one
 //! spelling that is judged *and* forwarded).
 
+pub mod abuse;
 pub mod api_key;
 mod client_credential;
 pub mod client_credentials;
@@ -47,6 +48,7 @@ pub mod token_exchange;
 pub mod traffic_policy;
 pub mod yaml;
 
+pub use abuse::AbusePolicies;
 pub use api_key::{
     ApiKey, ApiKeyFacts, ApiKeyHash, ApiKeyPlace, ApiKeyRefusal, ApiKeyRules, ApiKeyTable,
 };

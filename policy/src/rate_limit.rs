@@ -17,6 +17,7 @@ use crate::evaluate::{DoubtBias, holds_in_readings};
 use crate::pattern::{FieldPatterns, HostPattern, PathPattern, TextPattern};
 use crate::route::{HeaderMatch, RouteRule};
 
+pub use key::CallerFacts;
 pub use table::RateLimits;
 
 /// One limit of a RateLimitPolicy.

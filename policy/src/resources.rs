@@ -4,6 +4,7 @@
 //! field, kind or wildcard form is a mistake, and a set with any mistake is refused whole, so that a misspelt rule
 //! never widens access.
 
+mod abuse_policy;
 mod api_key_policy;
 mod authorization;
 mod backend_tls_policy;
@@ -53,6 +54,7 @@ use crate::gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet};
 use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostic, Diagnostics, Service};
 
+pub use abuse_policy::AbusePolicy;
 pub use api_key_policy::ApiKeyPolicy;
 pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use client_credentials::ClientCredentials;
@@ -114,6 +116,7 @@ pub struct Resources {
     config_maps: Vec<ConfigMap>,
     namespaces: Vec<Namespace>,
     rate_limit_policies: Vec<RateLimitPolicy>,
+    abuse_policies: Vec<AbusePolicy>,
     sign_ins: Vec<SignIn>,
 }
 
@@ -145,6 +148,7 @@ impl Resources {
             config_maps: Vec::new(),
             namespaces: Vec::new(),
             rate_limit_policies: Vec::new(),
+            abuse_policies: Vec::new(),
             sign_ins: Vec::new(),
         }
     }
@@ -253,6 +257,7 @@ impl Resources {
         self.authorization.sort_by(|a, b| a.name().cmp(b.name()));
         self.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
         self.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
+        self.abuse_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.sign_ins.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_introspections.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_revocations.sort_by(|a, b| a.name().cmp(b.name()));
@@ -297,6 +302,7 @@ impl Resources {
             + self.config_maps.len()
             + self.namespaces.len()
             + self.rate_limit_policies.len()
+            + self.abuse_policies.len()
             + self.sign_ins.len()
     }
 
@@ -464,6 +470,11 @@ impl Resources {
     pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         let found = self.namespaces.binary_search_by(|known| (*known.name).cmp(name));
         found.ok().and_then(|at| self.namespaces.get(at)).map(|known| &known.labels)
+    }
+
+    /// The AbusePolicies, by `namespace/name`.
+    pub fn abuse_policies(&self) -> &[AbusePolicy] {
+        &self.abuse_policies
     }
 
     /// The RateLimitPolicies, by `namespace/name`.

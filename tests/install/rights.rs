@@ -90,6 +90,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
     check(
         "postern-controller",
         &[
+            ("abusepolicies", "list watch", 0),
+            ("abusepolicies/status", "patch", 0),
             ("apikeypolicies", "list watch", 0),
             ("apikeypolicies/status", "patch", 0),
             ("authorizationpolicies", "list watch", 0),

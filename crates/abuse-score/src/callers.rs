@@ -1,6 +1,5 @@
 //! All callers that one set of rules is about, in bounded memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -17,31 +16,39 @@ const LOOKED_AT: usize = 8;
 
 /// What callers were answered, and which of them are blocked.
 #[derive(Debug)]
-pub struct Callers {
+pub struct Callers<W> {
     rules: AbuseRules,
     /// How many callers a part keeps.
     room: AtomicUsize,
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<Part<W>>; PARTS],
 }
 
-/// A block that has ended by itself.
-pub type EndedBlock = Block;
+/// What was found when everybody was looked at.
+#[derive(Debug)]
+pub struct Sweep<W> {
+    /// The blocks that have ended by themselves since the last time.
+    pub ended: Vec<Block<W>>,
+    /// How many callers are kept.
+    pub callers: usize,
+    /// How many of them are blocked.
+    pub blocked: usize,
+}
 
-#[derive(Debug, Default)]
-struct Part {
-    standings: IndexMap<KeyDigest, Standing, ByDigest>,
+#[derive(Debug)]
+struct Part<W> {
+    standings: IndexMap<KeyDigest, Standing<W>, ByDigest>,
     /// Where the next one is looked for that may be forgotten.
     hand: usize,
 }
 
-impl Callers {
+impl<W: Clone> Callers<W> {
     /// Nobody yet; at most so many are kept.
     #[must_use]
     pub fn new(rules: AbuseRules, room: usize) -> Self {
         let callers = Self {
             rules,
             room: AtomicUsize::new(0),
-            parts: std::array::from_fn(|_| Mutex::default()),
+            parts: std::array::from_fn(|_| Mutex::new(Part::empty())),
         };
         callers.set_room(room);
         callers
@@ -85,8 +92,8 @@ impl Callers {
         caller: KeyDigest,
         answer: Answer,
         now: Duration,
-        who: impl FnOnce() -> Arc<str>,
-    ) -> Option<Block> {
+        who: impl FnOnce() -> W,
+    ) -> Option<Block<W>> {
         let mut part = self.part(caller).lock();
         if let Some(standing) = part.standings.get_mut(&caller) {
             return standing.answered(answer, now, &self.rules, who);
@@ -98,24 +105,26 @@ impl Callers {
         standing.answered(answer, now, &self.rules, who)
     }
 
-    /// Forgets everybody of whom nothing counts any more, and returns the blocks that have ended since the last time.
-    pub fn sweep(&self, now: Duration) -> Vec<EndedBlock> {
-        let mut ended = Vec::new();
+    /// Forgets everybody of whom nothing counts any more, and tells what has changed since the last time.
+    pub fn sweep(&self, now: Duration) -> Sweep<W> {
+        let mut sweep = Sweep { ended: Vec::new(), callers: 0, blocked: 0 };
         for part in &self.parts {
             let mut part = part.lock();
             part.standings.retain(|_, standing| {
-                ended.extend(standing.ended(now));
+                sweep.ended.extend(standing.ended(now));
+                sweep.blocked += usize::from(standing.blocked(now).is_some());
                 !standing.is_over(now, &self.rules)
             });
+            sweep.callers += part.standings.len();
             let room = part.standings.len().saturating_mul(2);
             part.standings.shrink_to(room);
         }
-        ended
+        sweep
     }
 
     /// The blocks that last, the latest first, at most so many; and how many there are.
     #[must_use]
-    pub fn blocks(&self, now: Duration, most: usize) -> (Vec<Block>, usize) {
+    pub fn blocks(&self, now: Duration, most: usize) -> (Vec<Block<W>>, usize) {
         let mut all = Vec::new();
         for part in &self.parts {
             let part = part.lock();
@@ -129,12 +138,16 @@ impl Callers {
         (all, count)
     }
 
-    fn part(&self, caller: KeyDigest) -> &Mutex<Part> {
+    fn part(&self, caller: KeyDigest) -> &Mutex<Part<W>> {
         &self.parts[caller.part(PARTS)]
     }
 }
 
-impl Part {
+impl<W: Clone> Part<W> {
+    fn empty() -> Self {
+        Self { standings: IndexMap::default(), hand: 0 }
+    }
+
     /// Looks at a few callers, each in its turn, and forgets those who may be; if there is none, the one with the least
     /// against it that is not blocked. Whether there is room then.
     fn make_room(&mut self, now: Duration, rules: &AbuseRules) -> bool {

@@ -27,7 +27,7 @@
 //! let now = Duration::from_secs(1);
 //! for id in 0..40_u32 {
 //!     let path = digests.of(&id.to_be_bytes());
-//!     callers.answered(ann, Answer::Missing(path), now, || "ann".into());
+//!     callers.answered(ann, Answer::Missing(path), now, || "ann");
 //! }
 //! let blocked = callers.blocked(ann, now).expect("looked for too much that is not there");
 //! assert_eq!(blocked.left, Duration::from_secs(300));
@@ -39,5 +39,5 @@ mod distinct;
 mod standing;
 mod window;
 
-pub use callers::{Callers, EndedBlock};
+pub use callers::{Callers, Sweep};
 pub use standing::{AbuseRules, Answer, Block, BlockCause, Blocked, MOST_REPEATED};

@@ -1,6 +1,5 @@
 //! What one caller has against it, and whether it is blocked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rate_limit::KeyDigest;
@@ -48,11 +47,11 @@ pub enum BlockCause {
     Enumeration,
 }
 
-/// A block. Times are as they were handed in.
+/// A block of somebody, as the one who asks calls them. Times are as they were handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub struct Block<W> {
     /// Who is blocked.
-    pub who: Arc<str>,
+    pub who: W,
     /// Why.
     pub cause: BlockCause,
     /// Since when.
@@ -85,20 +84,20 @@ impl BlockCause {
 
 /// One caller.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Standing<W> {
     window: SlidingWindow,
     /// The last block, as long as it lasts or makes the next one longer.
-    block: Option<Box<Block>>,
+    block: Option<Box<Block<W>>>,
     is_told: bool,
 }
 
-impl Standing {
+impl<W: Clone> Standing<W> {
     pub(crate) fn new(now: Duration) -> Self {
         Self { window: SlidingWindow::new(now), block: None, is_told: true }
     }
 
     /// The block that lasts.
-    pub(crate) fn blocked(&self, now: Duration) -> Option<&Block> {
+    pub(crate) fn blocked(&self, now: Duration) -> Option<&Block<W>> {
         self.block.as_deref().filter(|block| now < block.until)
     }
 
@@ -109,8 +108,8 @@ impl Standing {
         answer: Answer,
         now: Duration,
         rules: &AbuseRules,
-        who: impl FnOnce() -> Arc<str>,
-    ) -> Option<Block> {
+        who: impl FnOnce() -> W,
+    ) -> Option<Block<W>> {
         if self.blocked(now).is_some() {
             return None;
         }
@@ -140,7 +139,7 @@ impl Standing {
     }
 
     /// The block that has ended and nobody was told of.
-    pub(crate) fn ended(&mut self, now: Duration) -> Option<Block> {
+    pub(crate) fn ended(&mut self, now: Duration) -> Option<Block<W>> {
         let ended = self.block.as_deref().filter(|block| block.until <= now && !self.is_told)?;
         self.is_told = true;
         Some(ended.clone())
@@ -172,12 +171,12 @@ impl AbuseRules {
     }
 
     /// After as long without a block as the longest one takes, the next is the first again.
-    fn is_forgotten(&self, last: &Block, now: Duration) -> bool {
+    fn is_forgotten<W>(&self, last: &Block<W>, now: Duration) -> bool {
         now.saturating_sub(last.until) >= self.length(MOST_REPEATED.ilog2())
     }
 }
 
-fn repeated(last: &Block, now: Duration, rules: &AbuseRules) -> u32 {
+fn repeated<W>(last: &Block<W>, now: Duration, rules: &AbuseRules) -> u32 {
     match rules.is_forgotten(last, now) {
         true => 0,
         false => last.repeated.saturating_add(1).min(MOST_REPEATED.ilog2()),

@@ -1,7 +1,6 @@
 //! Who is blocked, for how long, and what a flood of callers changes about it.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use abuse_score::{AbuseRules, Answer, Block, BlockCause, Callers};
@@ -21,17 +20,17 @@ fn seconds(seconds: u64) -> Duration {
 
 /// A caller, and the answers that it gets.
 struct Asked<'c> {
-    callers: &'c Callers,
+    callers: &'c Callers<&'static str>,
     digests: &'c KeyDigests,
     caller: KeyDigest,
 }
 
 impl Asked<'_> {
-    fn get(&self, answer: Answer, now: Duration) -> Option<Block> {
-        self.callers.answered(self.caller, answer, now, || Arc::from("caller"))
+    fn get(&self, answer: Answer, now: Duration) -> Option<Block<&'static str>> {
+        self.callers.answered(self.caller, answer, now, || "caller")
     }
 
-    fn enumerate(&self, paths: u32, now: Duration) -> Option<Block> {
+    fn enumerate(&self, paths: u32, now: Duration) -> Option<Block<&'static str>> {
         (0..paths).find_map(|id| {
             let path = self.digests.of(&id.to_be_bytes());
             self.get(Answer::Missing(path), now)
@@ -84,14 +83,14 @@ fn a_block_ends_and_the_next_is_longer_up_to_a_bound() {
         assert_eq!((block.until - block.since, block.repeated), (seconds(length), repeated));
         assert_eq!(callers.blocked(asked.caller, now).unwrap().left, seconds(length));
         assert!(asked.enumerate(500, now).is_none(), "what comes during a block is not counted");
-        assert_eq!(callers.sweep(now), []);
+        assert_eq!(callers.sweep(now).ended, []);
         now += seconds(length) - Duration::from_nanos(1);
         assert!(callers.blocked(asked.caller, now).is_some());
         now += Duration::from_nanos(1);
         assert!(callers.blocked(asked.caller, now).is_none());
-        let ended = callers.sweep(now);
+        let ended = callers.sweep(now).ended;
         assert_eq!(ended, [block], "told once");
-        assert_eq!(callers.sweep(now), []);
+        assert_eq!(callers.sweep(now).ended, []);
     }
     now += seconds(2400);
     assert_eq!(
@@ -115,7 +114,7 @@ fn no_block_is_longer_than_a_day() {
 fn nothing_is_kept_of_what_is_over() {
     let (callers, digests) = (Callers::new(RULES, 1_000), KeyDigests::default());
     for id in 0..500_u32 {
-        callers.answered(digests.of(&id.to_be_bytes()), Answer::Refused, seconds(1), || "x".into());
+        callers.answered(digests.of(&id.to_be_bytes()), Answer::Refused, seconds(1), || "x");
     }
     assert!(callers.len() > 400);
     callers.sweep(seconds(60));
@@ -135,7 +134,7 @@ fn s48_a_million_callers_take_bounded_memory_and_end_no_block() {
     (0..19).for_each(|_| assert!(suspect.get(Answer::Refused, now).is_none()));
     for id in 0..1_000_000_u32 {
         let caller = digests.of(&id.to_be_bytes());
-        callers.answered(caller, Answer::Accepted, now, || "x".into());
+        callers.answered(caller, Answer::Accepted, now, || "x");
         assert!(id % 100_000 != 0 || callers.len() <= ROOM);
     }
     assert!(callers.len() <= ROOM);

@@ -8,6 +8,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 /// The kinds this version reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ResourceKind {
+    AbusePolicy,
     ApiKeyPolicy,
     AuthorizationPolicy,
     ClientCredentials,
@@ -73,6 +74,7 @@ const KNOWN: &[KnownKind] = &[
         "v1",
         &["v1beta1", "v1alpha3"],
     ),
+    known(ResourceKind::AbusePolicy, "AbusePolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::ApiKeyPolicy, "ApiKeyPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientCredentials, "ClientCredentials", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientTrafficPolicy, "ClientTrafficPolicy", OWN, "v1alpha1", &[]),

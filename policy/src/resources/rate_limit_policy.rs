@@ -14,6 +14,7 @@ use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
 use crate::{Diagnostic, Workload};
 use target::TargetRef;
 
+pub(super) use limit::read_claim;
 pub use targets::LimitTarget;
 
 /// The most limits of a policy, of each sort: every one has a count of its own for every request.

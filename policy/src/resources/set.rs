@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
-    client_credentials, client_traffic, config_map, destination_rule, fault_injection, gateway,
-    gateway_class, list, listener_set, namespace, object, peer_authentication, rate_limit_policy,
-    reference_grant, request_authentication, route, secret, service_entry, sign_in, token_exchange,
-    token_introspection, token_policy, token_revocation,
+    Resources, ServiceEntry, SourceFile, abuse_policy, api_key_policy, authorization,
+    backend_tls_policy, client_credentials, client_traffic, config_map, destination_rule,
+    fault_injection, gateway, gateway_class, list, listener_set, namespace, object,
+    peer_authentication, rate_limit_policy, reference_grant, request_authentication, route, secret,
+    service_entry, sign_in, token_exchange, token_introspection, token_policy, token_revocation,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -227,6 +227,10 @@ impl ResourceSet<'_> {
             ResourceKind::ClientTrafficPolicy => {
                 let read = client_traffic::read(reader, &object)?;
                 self.resources.client_traffic.push(read);
+            }
+            ResourceKind::AbusePolicy => {
+                let read = abuse_policy::read(reader, &object)?;
+                self.resources.abuse_policies.push(read);
             }
             ResourceKind::RateLimitPolicy => {
                 let read = rate_limit_policy::read(reader, &object)?;

@@ -36,6 +36,8 @@ pub enum PolicyKind {
     /// `policy.postern.dev`
     RateLimitPolicy,
     /// `policy.postern.dev`
+    AbusePolicy,
+    /// `policy.postern.dev`
     ApiKeyPolicy,
     /// `policy.postern.dev`
     SignIn,
@@ -103,7 +105,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -117,6 +119,7 @@ impl PolicyKind {
         Self::DestinationRule,
         Self::FaultInjection,
         Self::RateLimitPolicy,
+        Self::AbusePolicy,
         Self::ApiKeyPolicy,
         Self::SignIn,
         Self::TokenIntrospection,
@@ -183,6 +186,7 @@ impl PolicyKind {
             Self::RateLimitPolicy => {
                 ("RateLimitPolicy", OWN, &["v1alpha1"], "ratelimitpolicies", Limit)
             }
+            Self::AbusePolicy => ("AbusePolicy", OWN, &["v1alpha1"], "abusepolicies", Limit),
             Self::GatewayClass => {
                 ("GatewayClass", GATEWAY, &["v1", "v1beta1"], "gatewayclasses", Gateway)
             }

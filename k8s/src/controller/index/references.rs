@@ -126,6 +126,7 @@ impl References {
             PolicyKind::ClientTrafficPolicy
             | PolicyKind::ApiKeyPolicy
             | PolicyKind::RateLimitPolicy
+            | PolicyKind::AbusePolicy
             | PolicyKind::SignIn
             | PolicyKind::TokenIntrospection
             | PolicyKind::TokenExchange => {

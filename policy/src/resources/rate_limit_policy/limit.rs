@@ -163,7 +163,7 @@ fn read_keys(
 }
 
 /// `claim` stands beside `key: claim`, and nowhere else.
-fn read_claim(
+pub(in crate::resources) fn read_claim(
     reader: &mut YamlReader,
     key: YamlValue<'_>,
     claim: Option<YamlValue<'_>>,
