@@ -1,6 +1,7 @@
 //! The one body type: its bytes from any source, its deadline, and the guards that last as long as it does.
 
 mod beginning;
+pub mod decoded;
 mod failure;
 mod guard;
 mod replay;
