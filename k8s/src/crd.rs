@@ -10,6 +10,7 @@ mod client_traffic_policy;
 mod fault_injection;
 mod rate_limit_policy;
 mod sign_in;
+mod threat_policy;
 mod token_exchange;
 mod token_introspection;
 mod token_revocation;
@@ -29,6 +30,7 @@ pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
 pub use rate_limit_policy::RateLimitPolicy;
 pub use sign_in::SignIn;
+pub use threat_policy::ThreatPolicy;
 pub use token_exchange::TokenExchange;
 pub use token_introspection::TokenIntrospection;
 pub use token_revocation::TokenRevocation;
@@ -145,6 +147,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         ClientTrafficPolicy::crd(),
         ApiKeyPolicy::crd(),
         SignIn::crd(),
+        ThreatPolicy::crd(),
         TokenIntrospection::crd(),
         TokenRevocation::crd(),
         TokenExchange::crd(),

@@ -205,6 +205,7 @@ fn the_kinds_of_targets_are_those_that_are_read() {
         ("ClientTrafficPolicy", &["Gateway", "ListenerSet"]),
         ("FaultInjection", &["Service"]),
         ("SignIn", &["Gateway", "ListenerSet", "HTTPRoute"]),
+        ("ThreatPolicy", &["Gateway", "ListenerSet", "HTTPRoute"]),
         ("TokenExchange", &["Gateway", "ListenerSet"]),
         ("TokenIntrospection", &["Gateway", "ListenerSet"]),
         ("RateLimitPolicy", &["Service", "Gateway", "HTTPRoute", "GRPCRoute"]),
@@ -411,6 +412,21 @@ fn check_both_forms(kind: &str, rest: &Value) {
         list.dedup();
     }
     assert_eq!(known, used, "{kind}");
+}
+
+#[test]
+fn a_threat_policy_is_read_with_every_field_of_its_schema() {
+    check_both_forms(
+        "ThreatPolicy",
+        &json!({
+            "mode": "block", "ruleSet": "builtin", "paranoia": 2, "inboundThreshold": 10,
+            "body": {"inspectBytes": "64KiB", "onExceed": "inspectPrefix"},
+            "exclusions": [{"rule": 942100, "paths": ["/search*"], "args": ["q"]}],
+            "timeout": "1s", "onTimeout": "deny",
+        }),
+    );
+    let files = json!({"ruleSet": {"path": "/etc/postern/rules", "allowUnsupported": [920100]}});
+    read("ThreatPolicy", &files).unwrap();
 }
 
 #[test]

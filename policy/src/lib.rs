@@ -43,6 +43,7 @@ pub mod service;
 mod service_table;
 pub mod sign_in;
 pub mod snapshot;
+pub mod threat;
 pub mod token;
 pub mod token_exchange;
 pub mod traffic_policy;
@@ -80,6 +81,7 @@ pub use sign_in::{AmbiguousSignIn, SignInEndpoint, SignInPolicy, SignInTable};
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, MtlsMode, NearestMiss, PolicyDefaults, Snapshot, Workload,
 };
+pub use threat::{ThreatRule, ThreatSettings, ThreatTable};
 pub use token::{
     ClaimHeader, ConfirmationRequirement, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules,
 };

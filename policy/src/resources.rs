@@ -39,6 +39,7 @@ mod service_entry;
 mod set;
 mod sign_in;
 mod target;
+mod threat_policy;
 mod token_exchange;
 mod token_introspection;
 mod token_policy;
@@ -72,6 +73,7 @@ pub use selector::MatchLabels;
 pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};
 pub use set::{ReadOptions, ResourceSurvey, SurveyedObject, survey};
 pub use sign_in::SignIn;
+pub use threat_policy::ThreatPolicy;
 pub use token_exchange::TokenExchange;
 pub use token_introspection::TokenIntrospection;
 pub use token_policy::TokenPolicy;
@@ -118,6 +120,7 @@ pub struct Resources {
     rate_limit_policies: Vec<RateLimitPolicy>,
     abuse_policies: Vec<AbusePolicy>,
     sign_ins: Vec<SignIn>,
+    threat_policies: Vec<ThreatPolicy>,
 }
 
 impl Resources {
@@ -150,6 +153,7 @@ impl Resources {
             rate_limit_policies: Vec::new(),
             abuse_policies: Vec::new(),
             sign_ins: Vec::new(),
+            threat_policies: Vec::new(),
         }
     }
 
@@ -168,6 +172,7 @@ impl Resources {
             && self.token_revocations == other.token_revocations
             && self.api_key_policies == other.api_key_policies
             && self.signs_in_as(other)
+            && self.threat_policies == other.threat_policies
             && (!self.targets_services() || self.service_entries == other.service_entries)
     }
 
@@ -259,6 +264,7 @@ impl Resources {
         self.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.abuse_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.sign_ins.sort_by(|a, b| a.name().cmp(b.name()));
+        self.threat_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_introspections.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_revocations.sort_by(|a, b| a.name().cmp(b.name()));
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -304,6 +310,7 @@ impl Resources {
             + self.rate_limit_policies.len()
             + self.abuse_policies.len()
             + self.sign_ins.len()
+            + self.threat_policies.len()
     }
 
     /// True when there is none.
@@ -475,6 +482,11 @@ impl Resources {
     /// The AbusePolicies, by `namespace/name`.
     pub fn abuse_policies(&self) -> &[AbusePolicy] {
         &self.abuse_policies
+    }
+
+    /// The ThreatPolicies, by `namespace/name`.
+    pub fn threat_policies(&self) -> &[ThreatPolicy] {
+        &self.threat_policies
     }
 
     /// The RateLimitPolicies, by `namespace/name`.

@@ -205,7 +205,11 @@ impl SignInSettings {
 
 impl SignInTarget {
     /// How closely a target means the request: more is closer. `None`: it does not.
-    fn closeness(&self, listener: &ListenerPlace<'_>, route: Option<&RouteId>) -> Option<u8> {
+    pub(crate) fn closeness(
+        &self,
+        listener: &ListenerPlace<'_>,
+        route: Option<&RouteId>,
+    ) -> Option<u8> {
         match self {
             Self::Route(target) => (route == Some(target)).then_some(3),
             Self::Listener(target) => target.is_about(listener).then(|| listener_closeness(target)),

@@ -16,7 +16,7 @@ use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
     ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
-    Introspections, Permit, PermitReason, Resources, RevokedTokens, SignInTable,
+    Introspections, Permit, PermitReason, Resources, RevokedTokens, SignInTable, ThreatTable,
     TokenExchangeTable, TokenRules,
 };
 use http_rules::HttpRules;
@@ -113,6 +113,7 @@ pub struct Snapshot {
     api_keys: Arc<ApiKeyTable>,
     sign_ins: Arc<SignInTable>,
     introspections: Arc<Introspections>,
+    threats: Arc<ThreatTable>,
     revoked_tokens: Arc<RevokedTokens>,
     policies: Vec<Arc<str>>,
 }
@@ -181,6 +182,7 @@ impl Snapshot {
             api_keys,
             sign_ins,
             introspections,
+            threats: Arc::new(ThreatTable::build(resources, workload, defaults.edge)),
             revoked_tokens: Arc::new(RevokedTokens::build(resources, workload)),
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
@@ -421,6 +423,11 @@ impl Snapshot {
     /// Whose tokens their issuer is asked about.
     pub fn introspections(&self) -> &Arc<Introspections> {
         &self.introspections
+    }
+
+    /// Which requests are looked through for attacks.
+    pub fn threats(&self) -> &Arc<ThreatTable> {
+        &self.threats
     }
 
     /// The tokens that are no longer taken, however they were verified.

@@ -8,7 +8,8 @@ use super::{
     backend_tls_policy, client_credentials, client_traffic, config_map, destination_rule,
     fault_injection, gateway, gateway_class, list, listener_set, namespace, object,
     peer_authentication, rate_limit_policy, reference_grant, request_authentication, route, secret,
-    service_entry, sign_in, token_exchange, token_introspection, token_policy, token_revocation,
+    service_entry, sign_in, threat_policy, token_exchange, token_introspection, token_policy,
+    token_revocation,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -239,6 +240,10 @@ impl ResourceSet<'_> {
             ResourceKind::SignIn => {
                 let read = sign_in::read(reader, &object)?;
                 self.resources.sign_ins.push(read);
+            }
+            ResourceKind::ThreatPolicy => {
+                let read = threat_policy::read(reader, &object)?;
+                self.resources.threat_policies.push(read);
             }
             ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;

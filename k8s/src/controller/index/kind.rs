@@ -42,6 +42,8 @@ pub enum PolicyKind {
     /// `policy.postern.dev`
     SignIn,
     /// `policy.postern.dev`
+    ThreatPolicy,
+    /// `policy.postern.dev`
     TokenIntrospection,
     /// `policy.postern.dev`
     TokenRevocation,
@@ -105,7 +107,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -122,6 +124,7 @@ impl PolicyKind {
         Self::AbusePolicy,
         Self::ApiKeyPolicy,
         Self::SignIn,
+        Self::ThreatPolicy,
         Self::TokenIntrospection,
         Self::TokenRevocation,
         Self::TokenExchange,
@@ -153,6 +156,7 @@ impl PolicyKind {
                 ("ApiKeyPolicy", OWN, &["v1alpha1"], "apikeypolicies", Authorization)
             }
             Self::SignIn => ("SignIn", OWN, &["v1alpha1"], "signins", Authorization),
+            Self::ThreatPolicy => ("ThreatPolicy", OWN, &["v1alpha1"], "threatpolicies", Limit),
             Self::TokenIntrospection => {
                 ("TokenIntrospection", OWN, &["v1alpha1"], "tokenintrospections", Authorization)
             }

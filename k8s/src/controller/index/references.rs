@@ -128,6 +128,7 @@ impl References {
             | PolicyKind::RateLimitPolicy
             | PolicyKind::AbusePolicy
             | PolicyKind::SignIn
+            | PolicyKind::ThreatPolicy
             | PolicyKind::TokenIntrospection
             | PolicyKind::TokenExchange => {
                 scope(document).edge().iter().filter_map(EdgeParent::of).collect()
