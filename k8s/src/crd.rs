@@ -5,6 +5,7 @@
 
 mod abuse_policy;
 mod api_key_policy;
+mod api_schema;
 mod client_credentials;
 mod client_traffic_policy;
 mod fault_injection;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 
 pub use abuse_policy::AbusePolicy;
 pub use api_key_policy::ApiKeyPolicy;
+pub use api_schema::ApiSchema;
 pub use client_credentials::ClientCredentials;
 pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
@@ -152,6 +154,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         TokenRevocation::crd(),
         TokenExchange::crd(),
         ClientCredentials::crd(),
+        ApiSchema::crd(),
     ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];

@@ -206,6 +206,7 @@ fn the_kinds_of_targets_are_those_that_are_read() {
         ("FaultInjection", &["Service"]),
         ("SignIn", &["Gateway", "ListenerSet", "HTTPRoute"]),
         ("ThreatPolicy", &["Gateway", "ListenerSet", "HTTPRoute"]),
+        ("ApiSchema", &["Gateway", "ListenerSet", "HTTPRoute"]),
         ("TokenExchange", &["Gateway", "ListenerSet"]),
         ("TokenIntrospection", &["Gateway", "ListenerSet"]),
         ("RateLimitPolicy", &["Service", "Gateway", "HTTPRoute", "GRPCRoute"]),
@@ -385,6 +386,35 @@ fn a_sign_in_is_read_with_every_field_of_its_schema() {
         "failure": "deny",
     });
     check_every_field("SignIn", &full);
+}
+
+#[test]
+fn an_api_schema_is_read_with_every_field_of_its_schema() {
+    let target = json!({"group": TARGET, "kind": "ListenerSet", "name": "l", "sectionName": "s"});
+    let inline = "openapi: 3.1.0\ninfo: {title: a, version: '1'}\npaths: {}\n";
+    let rest = |scope: (&str, Value), document: Value| {
+        let mut spec = json!({
+            "document": document, "basePath": "/api", "mode": "block", "unknownOperations": "allow",
+            "answers": "detect",
+            "json": {"maxBytes": "2MiB", "maxDepth": 8, "maxNodes": 100, "maxKeys": 10},
+        });
+        spec[scope.0] = scope.1;
+        spec
+    };
+    let at_gateway = rest(("targetRefs", json!([target])), json!({"path": "/etc/api.yaml"}));
+    let mut of_sidecars = rest(("selector", json!({"matchLabels": {}})), json!({"inline": inline}));
+    of_sidecars["ports"] = json!([8080]);
+    let (mut known, mut used) = (Vec::new(), Vec::new());
+    paths(&schema("ApiSchema")["properties"]["spec"], "", &mut known);
+    for spec in [at_gateway, of_sidecars] {
+        read("ApiSchema", &spec).unwrap();
+        written(&spec, "", &mut used);
+    }
+    for list in [&mut known, &mut used] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(known, used);
 }
 
 /// Of kinds that select workloads, or else are about listeners.

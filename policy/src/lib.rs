@@ -13,6 +13,7 @@
 
 pub mod abuse;
 pub mod api_key;
+pub mod api_schema;
 mod client_credential;
 pub mod client_credentials;
 pub mod client_traffic;
@@ -53,6 +54,7 @@ pub use abuse::AbusePolicies;
 pub use api_key::{
     ApiKey, ApiKeyFacts, ApiKeyHash, ApiKeyPlace, ApiKeyRefusal, ApiKeyRules, ApiKeyTable,
 };
+pub use api_schema::{ApiSchemaSettings, ApiSchemaTable};
 pub use client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
 pub use client_credentials::{ClientCredentialsRule, ClientCredentialsTable, TokenProvider};
 pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};

@@ -6,6 +6,7 @@
 
 mod abuse_policy;
 mod api_key_policy;
+mod api_schema;
 mod authorization;
 mod backend_tls_policy;
 mod client_credentials;
@@ -57,6 +58,7 @@ use crate::{Diagnostic, Diagnostics, Service};
 
 pub use abuse_policy::AbusePolicy;
 pub use api_key_policy::ApiKeyPolicy;
+pub use api_schema::ApiSchema;
 pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use client_credentials::ClientCredentials;
 pub use client_traffic::ClientTrafficPolicy;
@@ -121,6 +123,7 @@ pub struct Resources {
     abuse_policies: Vec<AbusePolicy>,
     sign_ins: Vec<SignIn>,
     threat_policies: Vec<ThreatPolicy>,
+    api_schemas: Vec<ApiSchema>,
 }
 
 impl Resources {
@@ -154,6 +157,7 @@ impl Resources {
             abuse_policies: Vec::new(),
             sign_ins: Vec::new(),
             threat_policies: Vec::new(),
+            api_schemas: Vec::new(),
         }
     }
 
@@ -265,6 +269,7 @@ impl Resources {
         self.abuse_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.sign_ins.sort_by(|a, b| a.name().cmp(b.name()));
         self.threat_policies.sort_by(|a, b| a.name().cmp(b.name()));
+        self.api_schemas.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_introspections.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_revocations.sort_by(|a, b| a.name().cmp(b.name()));
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -311,6 +316,7 @@ impl Resources {
             + self.abuse_policies.len()
             + self.sign_ins.len()
             + self.threat_policies.len()
+            + self.api_schemas.len()
     }
 
     /// True when there is none.
@@ -487,6 +493,11 @@ impl Resources {
     /// The ThreatPolicies, by `namespace/name`.
     pub fn threat_policies(&self) -> &[ThreatPolicy] {
         &self.threat_policies
+    }
+
+    /// The ApiSchemas, by `namespace/name`.
+    pub fn api_schemas(&self) -> &[ApiSchema] {
+        &self.api_schemas
     }
 
     /// The RateLimitPolicies, by `namespace/name`.

@@ -138,7 +138,8 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 29] = [
+const REASONS_MADE_IN: [&str; 30] = [
+    "proxy/data-plane/src/http/api_refusal.rs",
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",

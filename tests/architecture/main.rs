@@ -39,7 +39,7 @@ const OF_TESTS: [&str; 4] = ["tests", "benches", "stand-in", "harness"];
 /// Who may depend on whom, ours only. A crate that is not named here may depend on nothing of ours.
 const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
-    ("policy", &["identity"]),
+    ("policy", &["api-schema", "identity"]),
     ("process-metrics", &[]),
     ("back-off", &[]),
     ("balancer", &[]),
@@ -59,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "data-plane",
         &[
             "abuse-score",
+            "api-schema",
             "back-off",
             "balancer",
             "browser-session",
@@ -74,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "web-fetch",
         ],
     ),
-    ("proxy", &["data-plane", "identity", "policy"]),
+    ("proxy", &["api-schema", "data-plane", "identity", "policy"]),
     ("issuance-messages", &[]),
     ("program", &["page-server"]),
     ("agent", &["back-off", "identity", "process-metrics", "issuance-messages", "program"]),

@@ -94,6 +94,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("abusepolicies/status", "patch", 0),
             ("apikeypolicies", "list watch", 0),
             ("apikeypolicies/status", "patch", 0),
+            ("apischemas", "list watch", 0),
+            ("apischemas/status", "patch", 0),
             ("authorizationpolicies", "list watch", 0),
             ("authorizationpolicies/status", "patch", 0),
             ("clientcredentials", "list watch", 0),

@@ -65,6 +65,7 @@ impl Resources {
         self.api_key_policies.extend(part.api_key_policies.iter().cloned());
         self.sign_ins.extend(part.sign_ins.iter().cloned());
         self.threat_policies.extend(part.threat_policies.iter().cloned());
+        self.api_schemas.extend(part.api_schemas.iter().cloned());
         self.rate_limit_policies.extend(part.rate_limit_policies.iter().cloned());
         self.abuse_policies.extend(part.abuse_policies.iter().cloned());
         self.service_entries.extend(part.service_entries.iter().cloned());

@@ -10,6 +10,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 pub(super) enum ResourceKind {
     AbusePolicy,
     ApiKeyPolicy,
+    ApiSchema,
     AuthorizationPolicy,
     ClientCredentials,
     ClientTrafficPolicy,
@@ -77,6 +78,7 @@ const KNOWN: &[KnownKind] = &[
     ),
     known(ResourceKind::AbusePolicy, "AbusePolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::ApiKeyPolicy, "ApiKeyPolicy", OWN, "v1alpha1", &[]),
+    known(ResourceKind::ApiSchema, "ApiSchema", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientCredentials, "ClientCredentials", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientTrafficPolicy, "ClientTrafficPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, abuse_policy, api_key_policy, authorization,
+    Resources, ServiceEntry, SourceFile, abuse_policy, api_key_policy, api_schema, authorization,
     backend_tls_policy, client_credentials, client_traffic, config_map, destination_rule,
     fault_injection, gateway, gateway_class, list, listener_set, namespace, object,
     peer_authentication, rate_limit_policy, reference_grant, request_authentication, route, secret,
@@ -220,6 +220,10 @@ impl ResourceSet<'_> {
             ResourceKind::ApiKeyPolicy => {
                 let read = api_key_policy::read(reader, &object)?;
                 self.resources.api_key_policies.push(read);
+            }
+            ResourceKind::ApiSchema => {
+                let read = api_schema::read(reader, &object)?;
+                self.resources.api_schemas.push(read);
             }
             ResourceKind::ClientCredentials => {
                 let read = client_credentials::read(reader, &object)?;

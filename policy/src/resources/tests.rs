@@ -94,7 +94,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, AbusePolicy, ApiKeyPolicy, ClientCredentials, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, SignIn, ThreatPolicy, TokenExchange, TokenPolicy, TokenIntrospection, TokenRevocation, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, AbusePolicy, ApiKeyPolicy, ApiSchema, ClientCredentials, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, SignIn, ThreatPolicy, TokenExchange, TokenPolicy, TokenIntrospection, TokenRevocation, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!(

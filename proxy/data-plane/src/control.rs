@@ -2,6 +2,7 @@
 //! keys, and the admin endpoint.
 
 pub mod admin;
+pub mod api_documents;
 mod app_metrics;
 pub mod cluster;
 pub mod config;

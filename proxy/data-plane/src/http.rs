@@ -1,5 +1,6 @@
 //! HTTP, one message at a time: what is let in, how it is served and sent. Knows nothing of policies, services or workers.
 
+mod api_refusal;
 pub mod body;
 pub mod error;
 mod field_set;
@@ -24,6 +25,7 @@ mod token_refusal;
 pub mod trace_headers;
 pub mod tunnel;
 
+pub use api_refusal::{ApiRefusal, ApiRefusalKind};
 pub(crate) use h2_send::send_body;
 pub use limit_refusal::{LimitRefusal, LimitRefusalKind, whole_seconds};
 pub use sign_in_refusal::SignInRefusal;

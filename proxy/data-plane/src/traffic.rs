@@ -6,6 +6,7 @@
 pub mod accept;
 pub(crate) mod answer_fields;
 pub mod api_key;
+pub mod api_schema;
 pub mod app;
 pub mod authorize;
 pub mod balancing;

@@ -40,6 +40,8 @@ pub enum PolicyKind {
     /// `policy.postern.dev`
     ApiKeyPolicy,
     /// `policy.postern.dev`
+    ApiSchema,
+    /// `policy.postern.dev`
     SignIn,
     /// `policy.postern.dev`
     ThreatPolicy,
@@ -123,6 +125,7 @@ impl PolicyKind {
         Self::RateLimitPolicy,
         Self::AbusePolicy,
         Self::ApiKeyPolicy,
+        Self::ApiSchema,
         Self::SignIn,
         Self::ThreatPolicy,
         Self::TokenIntrospection,
@@ -155,6 +158,7 @@ impl PolicyKind {
             Self::ApiKeyPolicy => {
                 ("ApiKeyPolicy", OWN, &["v1alpha1"], "apikeypolicies", Authorization)
             }
+            Self::ApiSchema => ("ApiSchema", OWN, &["v1alpha1"], "apischemas", Authorization),
             Self::SignIn => ("SignIn", OWN, &["v1alpha1"], "signins", Authorization),
             Self::ThreatPolicy => ("ThreatPolicy", OWN, &["v1alpha1"], "threatpolicies", Limit),
             Self::TokenIntrospection => {

@@ -125,6 +125,7 @@ impl References {
             }
             PolicyKind::ClientTrafficPolicy
             | PolicyKind::ApiKeyPolicy
+            | PolicyKind::ApiSchema
             | PolicyKind::RateLimitPolicy
             | PolicyKind::AbusePolicy
             | PolicyKind::SignIn

@@ -7,6 +7,7 @@ use identity::TrustDomain;
 use parking_lot::Mutex;
 use policy::{Resources, Snapshot, Workload};
 
+use crate::control::api_documents::KnownDocuments;
 use crate::control::cluster::ClusterState;
 use crate::control::config::{Config, IdentitySource};
 use crate::control::edge::EdgeBuilder;
@@ -22,6 +23,8 @@ pub struct ResourceInstaller {
     pub config: Arc<Config>,
     /// What makes the edge, where the proxy is a gateway.
     edge: Option<Arc<Mutex<InstalledEdge>>>,
+    /// The files with descriptions of APIs.
+    pub(super) documents: Arc<Mutex<KnownDocuments>>,
     /// What the snapshot in force was made of.
     in_force: Arc<Mutex<Option<(Workload, Resources)>>>,
 }
@@ -55,7 +58,13 @@ impl ResourceInstaller {
             let builder = EdgeBuilder::new(gateway, config.limits, own_ports, mesh);
             Arc::new(Mutex::new(InstalledEdge { builder, resources: None }))
         });
-        Ok(Self { state, config: Arc::new(config), edge, in_force: Arc::default() })
+        Ok(Self {
+            state,
+            config: Arc::new(config),
+            edge,
+            documents: Arc::default(),
+            in_force: Arc::default(),
+        })
     }
 
     /// Puts resources from files in force, as a whole.
@@ -100,6 +109,9 @@ impl ResourceInstaller {
     fn authorize(&self, workload: &Workload, resources: &Resources) {
         let mut in_force = self.in_force.lock();
         self.state.install_limits(resources, workload);
+        self.state.install_api_schemas(resources, workload);
+        // At once: what is described in a file is not to be refused until somebody looks at the file.
+        self.documents.lock().renew(&self.state);
         self.state.install_client_credentials(resources, workload);
         let is_new = in_force
             .as_ref()

@@ -25,7 +25,7 @@ use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{
-    cluster, credentials, drain, gateway_certificates, jwks, resource_files, stores,
+    api_documents, cluster, credentials, drain, gateway_certificates, jwks, resource_files, stores,
 };
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
@@ -247,6 +247,8 @@ fn follow_sources(
         let renew = move || renewing.renew_edge();
         tokio::spawn(gateway_certificates::follow(files.collect(), poll, renew));
     }
+    let (documents, poll) = (installer.documents.clone(), config.limits.resource_poll);
+    tokio::spawn(api_documents::follow(state.clone(), documents, poll));
     tokio::spawn(resource_files::follow_resources(installer.clone()));
     tokio::spawn(cluster::follow(installer));
     tokio::spawn(jwks::keep(state.clone(), config.clone()));

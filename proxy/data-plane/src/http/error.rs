@@ -14,7 +14,7 @@ use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::http::headers::REASON_HEADER;
-use crate::http::{LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal};
+use crate::http::{ApiRefusal, LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal};
 
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
 pub const APP_UNREACHABLE: &str = "app_unreachable";
@@ -209,6 +209,9 @@ pub enum RequestError {
     /// The caller has made as many requests as it may, or has as many under way.
     #[error("refused by a limit: {0}")]
     Limited(Box<LimitRefusal>),
+    /// The request, or the answer to it, is not as the description of its API says.
+    #[error("not as the API is described: {0}")]
+    Api(Box<ApiRefusal>),
 }
 
 impl RequestError {
@@ -252,6 +255,7 @@ impl RequestError {
                 LimitRefusalKind::NoStore => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::TOO_MANY_REQUESTS,
             },
+            Self::Api(refusal) => refusal.kind.status(),
             Self::RouteNotFound(_) => StatusCode::NOT_FOUND,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -305,6 +309,7 @@ impl RequestError {
             Self::RetryBudget(_) => "retry_budget",
             Self::Overloaded(_) => "overloaded",
             Self::Limited(refusal) => refusal.kind.reason(),
+            Self::Api(refusal) => refusal.kind.reason(),
             Self::NoCertificate => "no_certificate",
             Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
@@ -377,6 +382,12 @@ impl RequestError {
             // RFC 9110 §11.6.1 wants a challenge; no scheme is registered for keys.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
         }
+        if let Self::Api(refusal) = self
+            && let Some(allow) =
+                refusal.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok())
+        {
+            headers.insert(ALLOW, allow);
+        }
         if let Self::SignIn(refusal) = self {
             set_sign_in(*refusal, headers);
         }
@@ -404,7 +415,7 @@ impl RequestError {
 impl RequestError {
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Limited(_) | Self::SignIn(_) => "application/problem+json",
+            Self::Limited(_) | Self::SignIn(_) | Self::Api(_) => "application/problem+json",
             _ => "text/plain",
         }
     }
@@ -414,6 +425,7 @@ impl RequestError {
         match self {
             Self::Limited(refusal) => refusal.problem(self.status().as_u16()),
             Self::SignIn(refusal) => refusal.problem(),
+            Self::Api(refusal) => refusal.problem(),
             _ => format!("postern: {}\n", self.reason()),
         }
     }

@@ -199,6 +199,15 @@ metrics! {
         "Callers that rate limits keep apart now",
         "Once a second.";
 
+    // Descriptions of APIs.
+    "postern_api_schema_total" api_schemas: IntCounterVec ["result", "action"];
+        "Requests and answers compared with the description of their API, by result (ok, not_described, answer_ok, or the \
+         reason) and by what became of them: allowed, detected, blocked",
+        "A request or answer that an ApiSchema is about was compared.";
+    "postern_api_documents_stale" pub api_documents_stale: IntGauge [];
+        "Files with descriptions of APIs that were refused: the last good one is in force, if there was one",
+        "A file that an ApiSchema names has changed.";
+
     // Users who signed in.
     "postern_session_store_up" pub session_store_up: IntGauge [];
         "1 while the store of sessions answers, or is this proxy's memory; 0 while it is away, and where none is used",

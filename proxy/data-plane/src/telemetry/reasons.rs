@@ -55,6 +55,8 @@ const PATH: &str = "Correct the client: no strict reader takes the path. `pathNo
 const TOKEN: &str = "The log line of the refusing proxy has the words; see docs/tokens.md.";
 const API_KEY: &str =
     "The keys of the ApiKeyPolicies that are about the workload or listener; docs/api-keys.md.";
+const API: &str =
+    "The log line of the refusing proxy has operation, place and keyword; docs/api-schemas.md.";
 const SIGN_IN: &str = "The log line of the gateway has the words; docs/sign-in.md.";
 const EXPLAIN: &str =
     "The log line names the rule, or the nearest miss; `postern-proxy explain` answers it offline.";
@@ -189,6 +191,60 @@ pub const REASONS: &[Reason] = &[
         503,
         "The store that counts for a RateLimitPolicy did not answer, and its `onStoreFailure` is deny.",
         "Look at Redis: `postern_rate_limit_store_up`. docs/rate-limits.md.",
+    ),
+    caller(
+        "operation_unknown",
+        404,
+        "The path is not among those that the description of the API has.",
+        API,
+    ),
+    caller(
+        "method_not_allowed",
+        405,
+        "The path is described, but not with this method. `Allow` has those that it is described with.",
+        API,
+    ),
+    caller(
+        "content_type_unexpected",
+        415,
+        "The content type of the body is none that the operation is described with.",
+        API,
+    ),
+    caller(
+        "body_not_inspectable",
+        415,
+        "The body has a content coding other than gzip or deflate, or is not what its coding says.",
+        "Send the body as it is, or coded once, by gzip or deflate.",
+    ),
+    caller(
+        "body_too_large_to_inspect",
+        413,
+        "The body is longer than what is looked at: `json.maxBytes` of the ApiSchema.",
+        "Send less, or raise the limit of the policy that the log line names.",
+    ),
+    caller(
+        "json_limits",
+        400,
+        "The body is no JSON, has a key twice, or is deeper or larger than `json` of the ApiSchema allows.",
+        API,
+    ),
+    caller(
+        "schema_mismatch",
+        422,
+        "The request is not as the description of the API says; the answer names the place and what failed there.",
+        API,
+    ),
+    caller(
+        "answer_mismatch",
+        502,
+        "The app's answer is not as the description of the API says. The caller is told no more.",
+        "Correct the app or its description; the log line has the place. docs/api-schemas.md.",
+    ),
+    caller(
+        "inspection_unavailable",
+        503,
+        "The file with the description of the API never held one that could be read.",
+        "The log of the proxy says what is wrong in the file, and `postern-proxy check`. `postern_api_documents_stale`.",
     ),
     request("redirected", "The rule of a route led the caller elsewhere.", NOTHING),
     request("cors_preflight", "The rule of a route answered a browser's preflight.", NOTHING),

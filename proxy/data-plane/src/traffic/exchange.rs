@@ -24,6 +24,7 @@ use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings, HeadLi
 use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
 use crate::labels::CloseReason;
+use crate::traffic::api_schema::DescribedAnswer;
 use crate::traffic::authorize::RequestFacts;
 use crate::traffic::caller::{AuthenticatedCaller, KnownClaims};
 use crate::traffic::record::{RequestRecord, TrafficMeter};
@@ -95,6 +96,8 @@ pub struct Exchange<'a> {
     pub(crate) listener: Option<Arc<GatewayListener>>,
     /// The client's address, where it differs from the peer's.
     pub(crate) remote_ip: Option<IpAddr>,
+    /// What its answer is compared with; most are with nothing.
+    pub(crate) answer: Option<Box<DescribedAnswer>>,
     /// What is counted and logged of it.
     pub(crate) record: &'a mut RequestRecord,
 }
@@ -135,6 +138,7 @@ pub(crate) struct ReadyRequest<P: ExchangePhases> {
     pub(crate) client_version: Version,
     upgrade: Option<AnnouncedUpgrade>,
     close_unless_upgraded: bool,
+    answer: Option<Box<DescribedAnswer>>,
 }
 
 /// The phases in which the directions differ, in the order in which they are called.
@@ -304,11 +308,12 @@ async fn admit<P: ExchangePhases>(
         caller: AuthenticatedCaller::default(),
         listener: None,
         remote_ip: None,
+        answer: None,
         record,
     };
     let passed = pass_phases(phases, &mut exchange).await;
     let (target, permit) = passed.map_err(|end| end.closing(close))?;
-    let caller = exchange.caller;
+    let (caller, answer) = (exchange.caller, exchange.answer);
     admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
     caller.hide_parameters(&mut parts);
     phases.set_headers(&mut parts);
@@ -323,6 +328,7 @@ async fn admit<P: ExchangePhases>(
         client_version,
         upgrade: upgrades.then_some(announced),
         close_unless_upgraded: admitted.close_unless_upgraded,
+        answer,
     })
 }
 
@@ -376,11 +382,17 @@ fn pass_gate(
 /// Sends the request and removes from its answer the fields of the last hop.
 async fn forward<P: ExchangePhases>(
     phases: &P,
-    ready: ReadyRequest<P>,
+    mut ready: ReadyRequest<P>,
     record: &mut RequestRecord,
 ) -> Result<Response<Body>, RequestError> {
     let close = ready.close_unless_upgraded;
+    let answer = ready.answer.take();
     let mut response = phases.forward(ready, record).await?;
+    if let Some(answer) = answer {
+        let state = &phases.context().worker.state;
+        // Boxed, because it is rare and large.
+        response = Box::pin(answer.compare(state, response, record)).await?;
+    }
     headers::strip_hop_by_hop(response.headers_mut());
     if close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

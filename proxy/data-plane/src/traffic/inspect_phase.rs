@@ -10,12 +10,12 @@ use crate::http::body::BodyBeginning;
 use crate::http::error::RequestError;
 use crate::http::gate::HeadLimits;
 use crate::limits::Limits;
+use crate::traffic::api_schema;
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::state::ProxyState;
 
 /// Where a request goes, as policies about inspection name it.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "read by what selects requests for a look")]
 pub(crate) enum InspectedPlace<'a> {
     /// To this port of a sidecar's app.
     AppPort(u16),
@@ -24,12 +24,15 @@ pub(crate) enum InspectedPlace<'a> {
 }
 
 /// Looks into a request, the cheapest look first.
-#[expect(clippy::unused_async, reason = "what looks into requests waits for their bodies")]
 pub(crate) async fn inspect(
-    _state: &ProxyState,
-    _exchange: &mut Exchange<'_>,
-    _place: InspectedPlace<'_>,
+    state: &ProxyState,
+    exchange: &mut Exchange<'_>,
+    place: InspectedPlace<'_>,
 ) -> Phase<()> {
+    if let Some(api) = api_schema::about(state, place) {
+        // Boxed, because it is large, and most requests have none.
+        Box::pin(api_schema::inspect(state, exchange, api)).await?;
+    }
     Ok(())
 }
 

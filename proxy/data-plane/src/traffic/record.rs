@@ -1,5 +1,6 @@
 //! The record of one request and of one connection: counted and logged when it is dropped.
 
+mod api_note;
 mod connection;
 mod judgement;
 mod meter;
@@ -19,6 +20,7 @@ use rate_limit::UnderwayGuard;
 
 use crate::clock::Clock;
 use crate::connection::registry::Connection;
+use crate::http::ApiRefusal;
 use crate::http::body::{BodyFailure, BodyGuard};
 use crate::http::error::{BAD_RESPONSE, CLIENT_GONE, RequestError};
 use crate::http::gate::GateRefusal;
@@ -32,6 +34,7 @@ use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
 use crate::traffic::review::RequestReview;
+pub use api_note::ApiNote;
 use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;
 use judgement::Judgement;
@@ -106,6 +109,8 @@ pub struct RequestRecord {
     late_fields: Option<LateFields>,
     /// It counts as under way at the limits of its caller.
     concurrency: Vec<UnderwayGuard>,
+    /// What the description of its API says of it, where there is one.
+    api: Option<Box<ApiNote>>,
     dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
@@ -144,6 +149,7 @@ impl RequestRecord {
             answer_fields: Vec::new(),
             late_fields: None,
             concurrency: Vec::new(),
+            api: None,
             dropped: 0,
             sent: 0,
             grpc_status: None,
@@ -259,6 +265,18 @@ impl RequestRecord {
         self.concurrency = concurrency;
     }
 
+    /// What the description of its API says of it.
+    pub fn described(&mut self, note: ApiNote) {
+        self.api = Some(Box::new(note));
+    }
+
+    /// Its answer is not as described.
+    pub fn answer_differs(&mut self, refusal: &ApiRefusal, blocked: bool) {
+        if let Some(note) = &mut self.api {
+            note.found(refusal, blocked);
+        }
+    }
+
     /// Fields that a phase adds to the answer, whoever gives it.
     pub fn answer_also(&mut self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
         self.answer_fields.extend(fields);
@@ -357,6 +375,9 @@ impl RequestRecord {
         if let Some(rule) = &self.rule {
             line.text("route", rule);
         }
+        if let Some(note) = &self.api {
+            note.write(&mut line);
+        }
         if let Some(reason) = self.retried {
             line.word("retried", reason);
         }
@@ -377,7 +398,8 @@ impl Drop for RequestRecord {
             let result = if good { "success" } else { "failure" };
             self.recorder.metrics.retry(reason, result);
         }
-        if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok") {
+        let noted = self.api.as_ref().is_some_and(|note| note.has_found());
+        if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok" && !noted) {
             self.recorder.log.append(|out| self.write(out, took));
         }
         self.record_span(took);

@@ -11,8 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
 use policy::{
-    ClientCredentialsTable, Protocol, RateLimits, Resources, RouteTable, ServiceTable, Snapshot,
-    TrafficPolicies, Workload,
+    ApiSchemaTable, ClientCredentialsTable, Protocol, RateLimits, Resources, RouteTable,
+    ServiceTable, Snapshot, TrafficPolicies, Workload,
 };
 use rustls_pki_types::UnixTime;
 use session_store::{MemoryBounds, SessionStore};
@@ -27,6 +27,7 @@ use crate::labels::{CloseReason, Direction};
 use crate::telemetry::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::SpanQueue;
+use crate::traffic::api_schema::ApiSchemas;
 use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
 use crate::traffic::client_connections::ClientConnections;
@@ -77,6 +78,8 @@ pub struct ProxyState {
     pub provider_calls: Arc<ProviderCalls>,
     /// The limits of callers, and what they have used of them.
     pub rate_limits: RequestLimits,
+    /// The descriptions that requests are compared with.
+    pub api_schemas: ApiSchemas,
     /// The proofs of possession that were used.
     pub used_proofs: UsedProofs,
     /// What is remembered of users who signed in; our own memory, unless proxies remember together.
@@ -148,6 +151,7 @@ impl ProxyState {
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
+            api_schemas: ApiSchemas::default(),
             client_credentials: Arc::default(),
             token_exchange: TokenExchanger::new(
                 settings.agent_socket.clone(),
@@ -229,6 +233,12 @@ impl ProxyState {
     /// Puts in force how many requests callers of `workload` may make, for the next request on.
     pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
         self.rate_limits.install(RateLimits::build(resources, workload, self.settings.is_gateway));
+    }
+
+    /// Puts in force which requests to `workload` are compared with which descriptions, for the next request on.
+    pub fn install_api_schemas(&self, resources: &Resources, workload: &Workload) {
+        let is_gateway = self.settings.is_gateway;
+        self.api_schemas.install(ApiSchemaTable::build(resources, workload, is_gateway));
     }
 
     /// What is remembered of users who signed in.

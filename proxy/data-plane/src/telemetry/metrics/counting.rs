@@ -199,6 +199,11 @@ impl Metrics {
         self.rate_limit_decisions.with_label_values(&[limit, decision, store])
     }
 
+    /// Counts a request or answer that was compared with the description of its API.
+    pub fn api_schema(&self, result: &'static str, action: &'static str) {
+        self.api_schemas.with_label_values(&[result, action]).inc();
+    }
+
     /// Counts a copy of a request for a mirror.
     pub fn mirror(&self, result: &'static str) {
         self.mirrors.with_label_values(&[result]).inc();

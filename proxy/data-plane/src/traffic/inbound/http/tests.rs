@@ -126,6 +126,7 @@ fn swapped(field: (&str, &str), before: &[&str], after: &[&str]) -> Result<bool,
         caller: AuthenticatedCaller::default(),
         listener: None,
         remote_ip: None,
+        answer: None,
         record: &mut record,
     };
     swap(&installer, after);

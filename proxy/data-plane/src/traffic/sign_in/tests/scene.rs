@@ -233,6 +233,7 @@ impl Scene {
             caller: AuthenticatedCaller::default(),
             listener: Some(self.listener()),
             remote_ip: None,
+            answer: None,
             record: &mut record,
         };
         let judge = RequestJudge { worker: self.worker.clone(), connection: (*connection).clone() };
