@@ -44,6 +44,15 @@ impl Shop {
         Self::start_pods(mesh)
     }
 
+    /// Starts the shop with these of its policies alone. In namespaces only.
+    #[must_use]
+    pub fn start_with(mesh: &Mesh, policies: &[&str]) -> Self {
+        for name in policies {
+            install(mesh, name);
+        }
+        Self::start_pods(mesh)
+    }
+
     fn start_pods(mesh: &Mesh) -> Self {
         let payments = pod(mesh, "payments", 4, &[(50051, "grpc")], App::new("shop-payments"));
         let cart = pod(

@@ -1,10 +1,15 @@
-//! The demos show what they say: `make demo-gateway`, `make demo-social`.
+//! The demos show what they say: `make demo-gateway`, `make demo-shop`, `make demo-social`.
 
 use std::process::Command;
 
 #[test]
 fn gateway_demo_is_as_expected() {
     is_as_expected("demo-gateway");
+}
+
+#[test]
+fn shop_demo_is_as_expected() {
+    is_as_expected("demo-shop");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use postern_tests::{Mesh, Provider, ProviderClient, wait};
+use postern_tests::{ByHand, Mesh, Provider, ProviderClient, wait};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::gateway_scene::{edge, gateway_of, http, https, object, policy, target};
 use crate::sign_in_scene::{
-    ByHand, HEADERS, SHOP, SIGN_IN_PAGE, Wanted, secret_of, sign_in, sign_in_spec, sign_in_with,
+    HEADERS, SHOP, SIGN_IN_PAGE, Wanted, secret_of, sign_in, sign_in_spec, sign_in_with,
 };
 
 #[test]

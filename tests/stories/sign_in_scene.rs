@@ -4,9 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_tests::certificates::replace;
 use postern_tests::web::WebAuthority;
-use postern_tests::{Answer, Browser, Mesh, Pod, PodBuilder, Provider, ProviderClient};
+use postern_tests::{Answer, Browser, ByHand, Mesh, Pod, PodBuilder, Provider, ProviderClient};
 use serde_json::{Value, json};
 
 use crate::gateway_scene::{GatewayScene, gateway_on, policy, target};
@@ -154,88 +153,5 @@ impl SignInScene {
         let cookies = format!("cookie: {cookies}");
         let fields = [&["-H", &*cookies], more].concat();
         GatewayScene::get_at(edge, &self.gateway.client, url, &fields)
-    }
-}
-
-/// Somebody who signs in step by step, with curl and a file of cookies, as no browser would let them.
-pub(crate) struct ByHand<'a> {
-    client: &'a Pod,
-    jar: String,
-}
-
-impl<'a> ByHand<'a> {
-    pub(crate) fn new(client: &'a Pod, name: &str) -> Self {
-        replace(&client.directory().join(format!("{name}.cookies")), "");
-        Self { client, jar: format!("/run/postern/{name}.cookies") }
-    }
-
-    /// Goes to a URL as a browser does, and follows nothing.
-    pub(crate) fn go(&self, url: &str, more: &[&str]) -> Answer {
-        let usual = [
-            "-b",
-            &self.jar,
-            "-c",
-            &self.jar,
-            "--cacert",
-            "/run/postern/web.pem",
-            "--path-as-is",
-            "-H",
-            "accept: text/html",
-        ];
-        self.client.curl_with(&[&usual, more, &[url]].concat())
-    }
-
-    /// Goes to a URL of the shop and signs in at the provider; ends with the callback, without going there.
-    #[track_caller]
-    pub(crate) fn callback(&self, url: &str, name: &str) -> String {
-        let mut answer = self.go(url, &[]);
-        for _ in 0..6 {
-            let to = answer.header("location").unwrap_or_else(|| panic!("no redirect: {answer:?}"));
-            let to = if to.starts_with('/') { format!("{PROVIDER}{to}") } else { to.to_owned() };
-            if to.contains("/.postern/callback") {
-                return to;
-            }
-            let form = format!("name={name}&password=x");
-            let posted = to.contains("/interaction/").then_some(["--data", &*form]);
-            answer = self.go(&to, posted.as_ref().map_or(&[], |posted| posted));
-        }
-        panic!("no callback after six steps: {answer:?}")
-    }
-
-    /// Forgets every cookie.
-    pub(crate) fn forget(&self) {
-        replace(&self.file(), "");
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        let name = self.jar.rsplit('/').next().unwrap();
-        self.client.directory().join(name)
-    }
-
-    /// Signs in, and ends with the answer to the callback.
-    #[track_caller]
-    pub(crate) fn sign_in(&self, url: &str, name: &str) -> Answer {
-        let callback = self.callback(url, name);
-        self.go(&callback, &[])
-    }
-
-    /// The value of this cookie of the shop.
-    #[track_caller]
-    pub(crate) fn cookie(&self, name: &str) -> String {
-        let all = self.cookies("shop.example");
-        let mut pairs = all.split("; ").filter_map(|pair| pair.split_once('='));
-        let found = pairs.find(|(found, _)| *found == name);
-        found.unwrap_or_else(|| panic!("no {name} in {all}")).1.to_owned()
-    }
-
-    /// The cookies for this host as a header has them.
-    pub(crate) fn cookies(&self, host: &str) -> String {
-        let text = std::fs::read_to_string(self.file()).unwrap();
-        let fields = |line: &str| {
-            let line = line.strip_prefix("#HttpOnly_").unwrap_or(line).to_owned();
-            let fields: Vec<_> = line.split('\t').map(str::to_owned).collect();
-            (fields.len() == 7 && fields[0] == host).then(|| format!("{}={}", fields[5], fields[6]))
-        };
-        text.lines().filter_map(fields).collect::<Vec<_>>().join("; ")
     }
 }

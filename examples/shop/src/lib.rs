@@ -11,9 +11,13 @@
 //! | `shop-payments` | gRPC over plaintext HTTP/2 | nobody |
 
 pub mod cart;
+pub mod catalogue;
 pub mod events;
+pub mod order_book;
 pub mod orders;
 pub mod payments;
+pub mod people;
+pub mod storefront;
 pub mod ticker;
 
 pub use example_web as web;

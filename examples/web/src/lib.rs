@@ -63,7 +63,9 @@ pub fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     answer(status, "application/json", Bytes::from(format!("{body}\n")))
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+/// An answer of another type.
+#[must_use]
+pub fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -81,6 +83,32 @@ async fn collect(body: Incoming) -> anyhow::Result<Bytes> {
         .await
         .map_err(|error| anyhow::anyhow!("reading a body: {error}"))?;
     Ok(whole.to_bytes())
+}
+
+/// The first value of this name in the query of a URL, decoded as forms are.
+#[must_use]
+pub fn query_value(query: &str, name: &str) -> Option<String> {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(found, _)| decoded(found) == name).map(|(_, value)| decoded(value))
+}
+
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(hexadecimal);
+        if escaped.is_some() {
+            rest = after.get(2..).unwrap_or_default();
+        }
+        bytes.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| plain)
 }
 
 /// A client for other services, with keep-alive connections.
@@ -114,11 +142,44 @@ impl Fetcher {
         url: &str,
         authorization: Option<&HeaderValue>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let mut request = Request::builder().method(method).uri(url).body(Full::default())?;
+        self.send_for(method, url, authorization, Bytes::new()).await
+    }
+
+    /// The same with a body.
+    ///
+    /// # Errors
+    /// As of [`Self::fetch`].
+    pub async fn send_for(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&HeaderValue>,
+        body: Bytes,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let mut request = Request::builder().method(method).uri(url).body(Full::new(body))?;
         if let Some(who) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, who.clone());
         }
         let (head, body) = self.client.request(request).await?.into_parts();
         Ok((head.status, collect(body).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_a_form_is() {
+        for (row, query, expect) in [
+            ("plain", "q=tea", Some("tea")),
+            ("spaces", "a=b&q=green+tea%20pot", Some("green tea pot")),
+            ("letters of others", "q=caf%C3%A9", Some("café")),
+            ("a broken escape is itself", "q=100%&r=%zz", Some("100%")),
+            ("empty", "q", Some("")),
+            ("absent", "query=tea", None),
+        ] {
+            assert_eq!(query_value(query, "q").as_deref(), expect, "{row}");
+        }
     }
 }

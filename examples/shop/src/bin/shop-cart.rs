@@ -9,13 +9,13 @@ use hyper::body::Incoming;
 use serde_json::json;
 use shop::cart::Carts;
 use shop::web::{Answer, json as json_answer, read_body, text};
-use shop::{events, orders, ticker, web};
+use shop::{events, orders, people, ticker, web};
 use tokio::net::TcpListener;
 
 /// The cart service of the shop.
 ///
 /// HTTP: GET /cart/USER · POST /cart/USER (body: the item) · DELETE /cart/USER · GET /headers (what came in) ·
-/// GET /events (WebSocket: cart changes).
+/// GET /events (WebSocket: cart changes). Where `x-user` names somebody, their own cart alone is theirs.
 #[derive(Parser)]
 struct Flags {
     /// Where to listen for HTTP and WebSocket.
@@ -56,6 +56,11 @@ async fn main() -> anyhow::Result<()> {
 
 async fn handle(carts: Carts, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
+    if let (Some(of), Some(user)) = (path.strip_prefix("/cart/"), people::user(request.headers()))
+        && of != user
+    {
+        return text(StatusCode::FORBIDDEN, "somebody else's cart\n");
+    }
     match (request.method().clone(), path.strip_prefix("/cart/")) {
         (Method::GET, Some(user)) => show(&carts, user),
         (Method::POST, Some(user)) => add(&carts, user, request).await,
