@@ -109,7 +109,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
