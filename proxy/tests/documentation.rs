@@ -145,6 +145,7 @@ const REASONS_MADE_IN: [&str; 30] = [
     "proxy/data-plane/src/http/gate/raw.rs",
     "proxy/data-plane/src/http/gate/refusal.rs",
     "proxy/data-plane/src/http/limit_refusal.rs",
+    "proxy/data-plane/src/http/block_refusal.rs",
     "proxy/data-plane/src/http/token_refusal.rs",
     "proxy/data-plane/src/http/sign_in_refusal.rs",
     "proxy/data-plane/src/traffic/sign_in/answer.rs",

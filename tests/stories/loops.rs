@@ -67,7 +67,7 @@ fn s43_admin_and_debug_is_for_the_pod_alone() {
     assert_eq!(config.status, 200, "{}", config.body);
     let key = std::fs::read_to_string(scene.cart.directory().join("key.pem")).unwrap();
     let secret = key.lines().nth(1).unwrap();
-    for path in ["/config", "/connections", "/certificates", "/decisions", "/services"] {
+    for path in ["/config", "/connections", "/certificates", "/decisions", "/services", "/blocks"] {
         let answer = scene.cart.admin(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         assert!(

@@ -4,6 +4,7 @@
 //! `tests/in-namespace cargo test -p postern-tests --test stories NAME`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod abuse;
 mod allowed;
 mod answers;
 mod api_keys;

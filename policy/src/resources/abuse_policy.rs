@@ -91,7 +91,8 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
 
 /// One word: whom two words tell apart could be blocked by what another one did.
 fn read_key(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<LimitKey> {
-    const KEYS: &[(&str, fn(Option<Box<str>>) -> Option<LimitKey>)] = &[
+    type MakeKey = fn(Option<Box<str>>) -> Option<LimitKey>;
+    const KEYS: &[(&str, MakeKey)] = &[
         ("principal", |_| Some(LimitKey::Principal)),
         ("clientAddress", |_| Some(LimitKey::ClientAddress)),
         ("claim", |claim| claim.map(LimitKey::Claim)),

@@ -1,6 +1,7 @@
 //! HTTP, one message at a time: what is let in, how it is served and sent. Knows nothing of policies, services or workers.
 
 mod api_refusal;
+mod block_refusal;
 pub mod body;
 pub mod error;
 mod field_set;
@@ -26,6 +27,7 @@ pub mod trace_headers;
 pub mod tunnel;
 
 pub use api_refusal::{ApiRefusal, ApiRefusalKind};
+pub use block_refusal::BlockRefusal;
 pub(crate) use h2_send::send_body;
 pub use limit_refusal::{LimitRefusal, LimitRefusalKind, whole_seconds};
 pub use sign_in_refusal::SignInRefusal;

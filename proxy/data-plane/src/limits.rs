@@ -247,6 +247,9 @@ limits! {
     "rateLimitKeys" rate_limit_keys: u32 = 100_000, 1_000, 10_000_000;
         "Callers that rate limits keep apart, over all of them; beyond it new ones share one bucket of their limit.",
         "Every caller of a busy edge in 8 MiB; a flood of addresses takes no more, and no known caller's bucket.";
+    "abuseCallers" abuse_callers: u32 = 100_000, 1_000, 10_000_000;
+        "Callers whose answers AbusePolicies keep in mind, over all of them; beyond it the one with the least against it is forgotten.",
+        "Every caller of a busy edge in 32 MiB; a flood of addresses takes no more, and ends no block.";
     "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
         "Different principals with series of their own; the rest are counted as `other`.",
         "Every caller of a service, and no way to fill the metrics store from outside (S-48).";

@@ -3,6 +3,8 @@
 //! [`app`] connects to our own app and requires a permit; [`mesh`] connects to other workloads and requires an identity
 //! of them.
 
+pub mod abuse;
+pub(crate) mod abuse_phase;
 pub mod accept;
 pub(crate) mod answer_fields;
 pub mod api_key;

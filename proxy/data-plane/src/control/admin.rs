@@ -31,7 +31,7 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4";
 /// Which of the servers a listener belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerKind {
-    /// `/config /connections /certificates /decisions /services`, `POST /drain …`.
+    /// `/blocks /config /connections /certificates /decisions /services`, `POST /drain …`.
     Admin,
     /// `/metrics`.
     Metrics,
@@ -157,6 +157,7 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         (&Method::GET, "/certificates") => json(&answers::certificates(&context.state)),
         (&Method::GET, "/decisions") => json(&context.state.decisions.recent()),
         (&Method::GET, "/detections") => json(&context.state.detections.recent()),
+        (&Method::GET, "/blocks") => json(&context.state.abuse.blocks()),
         (&Method::GET, "/services") => json(&answers::services(&context.state)),
         (&Method::POST, "/drain" | "/quitquitquit" | "/log-level") => {
             change(context, &path, request).await
@@ -166,7 +167,7 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "GET /config /connections /certificates /decisions /detections /services, POST /drain /quitquitquit /log-level\n",
+            "GET /blocks /config /connections /certificates /decisions /detections /services, POST /drain /quitquitquit /log-level\n",
         ),
     }
 }

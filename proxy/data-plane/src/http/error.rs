@@ -14,7 +14,9 @@ use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::http::headers::REASON_HEADER;
-use crate::http::{ApiRefusal, LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal};
+use crate::http::{
+    ApiRefusal, BlockRefusal, LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal,
+};
 
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
 pub const APP_UNREACHABLE: &str = "app_unreachable";
@@ -212,6 +214,9 @@ pub enum RequestError {
     /// The request, or the answer to it, is not as the description of its API says.
     #[error("not as the API is described: {0}")]
     Api(Box<ApiRefusal>),
+    /// The caller is blocked for a while.
+    #[error("the caller is blocked {0}")]
+    Blocked(Box<BlockRefusal>),
 }
 
 impl RequestError {
@@ -256,6 +261,7 @@ impl RequestError {
                 _ => StatusCode::TOO_MANY_REQUESTS,
             },
             Self::Api(refusal) => refusal.kind.status(),
+            Self::Blocked(refusal) => refusal.status,
             Self::RouteNotFound(_) => StatusCode::NOT_FOUND,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -310,6 +316,7 @@ impl RequestError {
             Self::Overloaded(_) => "overloaded",
             Self::Limited(refusal) => refusal.kind.reason(),
             Self::Api(refusal) => refusal.kind.reason(),
+            Self::Blocked(_) => BlockRefusal::REASON,
             Self::NoCertificate => "no_certificate",
             Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
@@ -378,6 +385,9 @@ impl RequestError {
         if let Self::Limited(refusal) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
         }
+        if let Self::Blocked(refusal) = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
+        }
         if let Self::ApiKey(_) = self {
             // RFC 9110 §11.6.1 wants a challenge; no scheme is registered for keys.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
@@ -415,7 +425,9 @@ impl RequestError {
 impl RequestError {
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Limited(_) | Self::SignIn(_) | Self::Api(_) => "application/problem+json",
+            Self::Limited(_) | Self::Blocked(_) | Self::SignIn(_) | Self::Api(_) => {
+                "application/problem+json"
+            }
             _ => "text/plain",
         }
     }
@@ -424,6 +436,7 @@ impl RequestError {
     fn text(&self) -> String {
         match self {
             Self::Limited(refusal) => refusal.problem(self.status().as_u16()),
+            Self::Blocked(refusal) => refusal.problem(),
             Self::SignIn(refusal) => refusal.problem(),
             Self::Api(refusal) => refusal.problem(),
             _ => format!("postern: {}\n", self.reason()),

@@ -207,6 +207,17 @@ metrics! {
     "postern_api_documents_stale" pub api_documents_stale: IntGauge [];
         "Files with descriptions of APIs that were refused: the last good one is in force, if there was one",
         "A file that an ApiSchema names has changed.";
+    // Callers that abuse.
+    "postern_abuse_total" abuse: IntCounterVec ["policy", "action"];
+        "What AbusePolicies did: detected (a caller would be blocked, if `mode` were block), would_refuse (a request of such \
+         a caller), blocked (a block has begun), refused (a request of a blocked caller), ended (a block is over)",
+        "A caller is found to abuse, one of its requests comes, its block ends.";
+    "postern_abuse_blocked" pub abuse_blocked: IntGauge [];
+        "Callers that are blocked now, or would be",
+        "Once a second.";
+    "postern_abuse_callers" pub abuse_callers: IntGauge [];
+        "Callers whose answers AbusePolicies keep in mind now",
+        "Once a second.";
 
     // Users who signed in.
     "postern_session_store_up" pub session_store_up: IntGauge [];

@@ -246,6 +246,13 @@ pub const REASONS: &[Reason] = &[
         "The file with the description of the API never held one that could be read.",
         "The log of the proxy says what is wrong in the file, and `postern-proxy check`. `postern_api_documents_stale`.",
     ),
+    caller(
+        "caller_blocked",
+        429,
+        "The caller is blocked for a while by an AbusePolicy (403 where that says so): it was refused too often, or looked for \
+         too much that is not there.",
+        "Wait as long as `Retry-After` says; `GET /blocks` on the admin port says why. docs/abuse.md.",
+    ),
     request("redirected", "The rule of a route led the caller elsewhere.", NOTHING),
     request("cors_preflight", "The rule of a route answered a browser's preflight.", NOTHING),
     request(

@@ -24,6 +24,7 @@ use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings, HeadLi
 use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
 use crate::labels::CloseReason;
+use crate::traffic::abuse_phase;
 use crate::traffic::api_schema::DescribedAnswer;
 use crate::traffic::authorize::RequestFacts;
 use crate::traffic::caller::{AuthenticatedCaller, KnownClaims};
@@ -337,7 +338,9 @@ async fn pass_phases<P: ExchangePhases>(
     phases: &P,
     exchange: &mut Exchange<'_>,
 ) -> Phase<(P::Target, P::Permit)> {
-    phases.authenticate(exchange).await?;
+    let authenticated = phases.authenticate(exchange).await;
+    authenticated.map_err(|end| abuse_phase::unauthenticated(exchange, end))?;
+    abuse_phase::authenticated(exchange)?;
     let target = phases.route(exchange).await?;
     let permit = phases.authorize(exchange, &target).await?;
     phases.limit(exchange, &target).await?;

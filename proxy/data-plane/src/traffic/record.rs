@@ -30,6 +30,7 @@ use crate::telemetry::log_line::LogLine;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use crate::telemetry::{AccessLog, LogSink};
+use crate::traffic::abuse::{AnswerHead, MetAbuse};
 use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
@@ -111,6 +112,8 @@ pub struct RequestRecord {
     concurrency: Vec<UnderwayGuard>,
     /// What the description of its API says of it, where there is one.
     api: Option<Box<ApiNote>>,
+    /// The AbusePolicies that it meets, until they know its answer.
+    abuse: Option<Box<MetAbuse>>,
     dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
@@ -150,6 +153,7 @@ impl RequestRecord {
             late_fields: None,
             concurrency: Vec::new(),
             api: None,
+            abuse: None,
             dropped: 0,
             sent: 0,
             grpc_status: None,
@@ -277,6 +281,16 @@ impl RequestRecord {
         }
     }
 
+    /// Its answer counts for its caller.
+    pub(crate) fn meet_abuse(&mut self, met: Box<MetAbuse>) {
+        self.abuse = Some(met);
+    }
+
+    /// The AbusePolicies that it meets.
+    pub(crate) fn abuse(&mut self) -> Option<&mut MetAbuse> {
+        self.abuse.as_deref_mut()
+    }
+
     /// Fields that a phase adds to the answer, whoever gives it.
     pub fn answer_also(&mut self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
         self.answer_fields.extend(fields);
@@ -292,6 +306,7 @@ impl RequestRecord {
 
     /// Puts into the head of the answer what phases add to it, beside what is there, and what its listener says of it.
     pub fn complete_head(&mut self, headers: &mut HeaderMap) {
+        self.tell_abuse(headers);
         if let Some((fields, tls)) = &self.listener_fields {
             fields.change(headers, *tls);
         }
@@ -302,6 +317,17 @@ impl RequestRecord {
             }
             headers.append(name, value);
         }
+    }
+
+    fn tell_abuse(&mut self, headers: &HeaderMap) {
+        let Some(met) = self.abuse.take() else { return };
+        met.answered(AnswerHead {
+            status: self.status,
+            reason: self.reason,
+            headers,
+            host: self.host.as_deref().unwrap_or_default(),
+            path: self.path.as_deref().unwrap_or_default(),
+        });
     }
 
     /// The verdict of policy; counted at once. Returns the decision.

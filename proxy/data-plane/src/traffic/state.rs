@@ -11,8 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
 use policy::{
-    ApiSchemaTable, ClientCredentialsTable, Protocol, RateLimits, Resources, RouteTable,
-    ServiceTable, Snapshot, TrafficPolicies, Workload,
+    AbusePolicies, ApiSchemaTable, ClientCredentialsTable, Protocol, RateLimits, Resources,
+    RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload,
 };
 use rustls_pki_types::UnixTime;
 use session_store::{MemoryBounds, SessionStore};
@@ -27,6 +27,7 @@ use crate::labels::{CloseReason, Direction};
 use crate::telemetry::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::SpanQueue;
+use crate::traffic::abuse::AbuseWatch;
 use crate::traffic::api_schema::ApiSchemas;
 use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
@@ -80,6 +81,8 @@ pub struct ProxyState {
     pub rate_limits: RequestLimits,
     /// The descriptions that requests are compared with.
     pub api_schemas: ApiSchemas,
+    /// Who is blocked for what its requests were answered.
+    pub abuse: Arc<AbuseWatch>,
     /// The proofs of possession that were used.
     pub used_proofs: UsedProofs,
     /// What is remembered of users who signed in; our own memory, unless proxies remember together.
@@ -149,9 +152,11 @@ impl ProxyState {
         let provider_calls = Arc::new(ProviderCalls::new(&settings));
         let introspections = IntrospectionDesk::new(provider_calls.clone(), clock.clone());
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
+        let callers = usize::try_from(settings.limits.abuse_callers)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
             api_schemas: ApiSchemas::default(),
+            abuse: Arc::new(AbuseWatch::new(callers, clock.clone(), metrics.clone())),
             client_credentials: Arc::default(),
             token_exchange: TokenExchanger::new(
                 settings.agent_socket.clone(),
@@ -230,9 +235,10 @@ impl ProxyState {
         self.services.install_calls(CallRules { routes, policies, incomplete });
     }
 
-    /// Puts in force how many requests callers of `workload` may make, for the next request on.
+    /// Puts in force how many requests callers of `workload` may make, and what blocks them, for the next request on.
     pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
         self.rate_limits.install(RateLimits::build(resources, workload, self.settings.is_gateway));
+        self.abuse.install(AbusePolicies::build(resources, workload, self.settings.is_gateway));
     }
 
     /// Puts in force which requests to `workload` are compared with which descriptions, for the next request on.

@@ -206,6 +206,7 @@ impl Worker {
             let now = self.state.clock.since_start(Instant::now());
             self.state.balancers.report(&self.state.metrics, now);
             self.state.rate_limits.sweep();
+            self.state.abuse.sweep();
             self.state.report_sessions();
         }
     }

@@ -204,6 +204,11 @@ impl Metrics {
         self.api_schemas.with_label_values(&[result, action]).inc();
     }
 
+    /// Counts what an AbusePolicy did.
+    pub fn abuse(&self, policy: &Arc<str>, action: &'static str) {
+        self.abuse.with_label_values(&[self.names.capped(policy), action]).inc();
+    }
+
     /// Counts a copy of a request for a mirror.
     pub fn mirror(&self, result: &'static str) {
         self.mirrors.with_label_values(&[result]).inc();

@@ -20,6 +20,7 @@ use crate::http::error::RequestError;
 use crate::http::headers::{self, SenderTrust};
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
+use crate::traffic::abuse_phase;
 use crate::traffic::client_credentials;
 use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
@@ -175,6 +176,7 @@ impl ExchangePhases for GatewayPhases {
     /// in the place of a session.
     async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Phase<()> {
         let client = self.begin(exchange)?;
+        abuse_phase::meet(&self.context, exchange, client)?;
         let asked = introspection::authenticate(&self.gateway.worker.state, exchange).await?;
         self.authenticate_client(exchange, client).await?;
         Ok(introspection::confirm(&asked, exchange)?)

@@ -16,6 +16,7 @@ use crate::http::headers::{ForwardedClientCert, SenderTrust, is_native_grpc};
 use crate::http::original_version;
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
+use crate::traffic::abuse_phase;
 use crate::traffic::app;
 use crate::traffic::client;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
@@ -116,6 +117,7 @@ impl ExchangePhases for InboundPhases {
         let state = &self.inbound.worker.state;
         let forwarded_for = &state.settings.inbound.forwarded_for;
         let remote_ip = client::remote_ip(forwarded_for, self.sender, &exchange.parts.headers);
+        abuse_phase::meet(&self.context, exchange, remote_ip)?;
         let asked = introspection::authenticate(state, exchange).await?;
         self.judge.authenticate(exchange, remote_ip)?;
         Ok(introspection::confirm(&asked, exchange)?)
