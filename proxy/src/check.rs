@@ -2,6 +2,7 @@
 //!
 //! Opens no socket and needs none; what it accepts, `run` accepts.
 
+mod api_documents;
 mod gateways;
 mod migration;
 
@@ -175,6 +176,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     if args.config.is_some() && served.is_some() {
         survey.diagnostics.extend(survey.resources.sign_in_secret_problems());
     }
+    survey.diagnostics.extend(api_documents::problems(&survey.resources, args.config.is_some()));
     if args.config.is_some() {
         survey.diagnostics.extend(survey.resources.client_credentials_secret_problems());
         survey.diagnostics.extend(survey.resources.introspection_secret_problems());

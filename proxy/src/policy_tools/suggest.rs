@@ -1,6 +1,7 @@
-//! `policy suggest`: from recorded traffic to the smallest policy that allows it.
+//! `policy suggest`: from recorded traffic, or from the description of an API, to the smallest policy that allows it.
 
 mod identifier;
+mod openapi;
 mod paths;
 mod rules;
 mod yaml;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use policy::{DefaultAuthorization, PolicyDefaults, Resources, Snapshot, SourceFile};
 
 use super::recorded::{self, RecordedDecision, RecordedTraffic, TrafficRecording};
-use super::{ConfigArgs, note, print_diagnostics};
+use super::{note, print_diagnostics};
 use crate::explain::{InputLine, explain};
 use data_plane::control::config::{Config, load};
 
@@ -23,14 +24,34 @@ use data_plane::control::config::{Config, load};
 /// UUIDs, hashes, addresses of mail) become {*}. The policy is replayed on what it was made from before
 /// it is written. Answers of 404, 405 and 501 are left out: nobody needs what the app does not have.
 ///
+/// With --openapi it is written from the operations of a description: one rule a tag and a set of scopes. Who
+/// may call is known to nobody yet: where --from does not say, a rule names its callers `<callers of TAG>`,
+/// which `check` refuses until it is filled in.
+///
 /// Exit code 0 = a policy was written, 1 = there was nothing to write one from, 2 = bad configuration.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SuggestArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// The configuration file of the workload's proxy (YAML).
+    #[arg(long, value_name = "FILE", required_unless_present = "openapi")]
+    config: Option<PathBuf>,
     /// The access log of the workload's proxy, or what `GET /decisions` answered; `-` is stdin.
-    #[arg(long, value_name = "FILE")]
-    log: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "openapi")]
+    log: Option<PathBuf>,
+    /// An OpenAPI description (3.0 or 3.1, YAML or JSON) to write the policy from, instead of a log.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "include_denied"])]
+    openapi: Option<PathBuf>,
+    /// With --openapi: what stands before the paths of the description. Default: what its first server says.
+    #[arg(long, value_name = "PATH", requires = "openapi")]
+    base_path: Option<String>,
+    /// With --openapi: who may call, as `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`; may be given again.
+    #[arg(long, value_name = "PRINCIPAL", requires = "openapi")]
+    from: Vec<String>,
+    /// With --openapi and no --config: the namespace of the workload.
+    #[arg(long, requires = "openapi", conflicts_with = "config", default_value = "default")]
+    namespace: String,
+    /// With --openapi and no --config: the service account of the workload, and its label `app`.
+    #[arg(long, value_name = "NAME", requires = "openapi", conflicts_with = "config")]
+    service_account: Option<String>,
     /// The policy's name. Default: the service account, and `-allow`.
     #[arg(long)]
     name: Option<String>,
@@ -47,12 +68,18 @@ pub struct SuggestArgs {
 
 pub(super) fn run(args: &SuggestArgs) -> anyhow::Result<ExitCode> {
     // The resources in force do not matter to what was seen.
-    let config = match load::load_configuration(&args.config.config) {
+    let config = match args.config.as_deref().map(load::load_configuration).transpose() {
         Ok(config) => config,
         Err(mistakes) => return print_diagnostics(&mistakes),
     };
-    let recording = recorded::read_file(&args.log)?;
-    let suggested = suggest(&config, &recording, args);
+    let suggested = match (&args.openapi, &args.log, config) {
+        (Some(description), _, config) => {
+            openapi::suggest(description, config.as_ref().map(|config| &config.workload), args)?
+        }
+        (None, Some(log), Some(config)) => suggest(&config, &recorded::read_file(log)?, args),
+        // The command line does not allow it.
+        (None, ..) => return Ok(ExitCode::FAILURE),
+    };
     for remark in &suggested.remarks {
         note(remark)?;
     }

@@ -21,8 +21,13 @@ fn line(caller: &str, decision: &str, what: &str) -> String {
 
 fn args() -> SuggestArgs {
     SuggestArgs {
-        config: ConfigArgs { config: PathBuf::new() },
-        log: PathBuf::new(),
+        config: None,
+        log: None,
+        openapi: None,
+        base_path: None,
+        from: Vec::new(),
+        namespace: "default".to_owned(),
+        service_account: None,
         name: None,
         distinct: 8,
         include_denied: false,

@@ -40,7 +40,7 @@ pub(super) fn policy(head: &PolicyHeader<'_>, rules: &[SuggestedRule]) -> String
     out
 }
 
-fn selector(workload: &Workload) -> String {
+pub(super) fn selector(workload: &Workload) -> String {
     let named = NAMING_LABELS.iter().find_map(|name| workload.labels.get_key_value(*name));
     let labels: Vec<String> = match named {
         Some(label) => vec![label],
@@ -68,13 +68,13 @@ fn fields(operation: &SuggestedOperation) -> String {
     format!("{{{}}}", fields.join(", "))
 }
 
-fn list(values: &BTreeSet<String>) -> String {
+pub(super) fn list(values: &BTreeSet<String>) -> String {
     let values: Vec<String> = values.iter().map(|value| scalar(value)).collect();
     format!("[{}]", values.join(", "))
 }
 
 /// Plain where YAML reads nothing else into it, else in double quotes, where JSON and YAML agree.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let word = matches!(
