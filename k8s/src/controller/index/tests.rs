@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api_schemas;
 mod changes;
 mod deltas;
 mod gateway_verdicts;
