@@ -8,6 +8,7 @@ mod abuse;
 mod allowed;
 mod answers;
 mod api_keys;
+mod api_schemas;
 mod authority;
 mod bad_answers;
 mod bounded;
