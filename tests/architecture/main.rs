@@ -98,6 +98,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("k8s", &["back-off", "identity", "page-server", "policy", "process-metrics"]),
     ("api-server-stand-in", &[]),
     ("controller-harness", &["api-server-stand-in", "identity", "k8s"]),
+    ("bank", &["example-issuer", "example-web"]),
     ("example-issuer", &[]),
     ("example-web", &[]),
     ("shop", &["example-web"]),
@@ -110,7 +111,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The examples, which use each other's at the most.
-const EXAMPLES: [&str; 4] = ["example-issuer", "example-web", "shop", "social"];
+const EXAMPLES: [&str; 5] = ["bank", "example-issuer", "example-web", "shop", "social"];
 
 /// What tests and benches of a crate may depend on besides: crates that no program is linked with.
 const TEST_ARROWS: &[(&str, &[&str])] = &[

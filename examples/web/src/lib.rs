@@ -156,7 +156,29 @@ impl Fetcher {
         authorization: Option<&HeaderValue>,
         body: Bytes,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let mut request = Request::builder().method(method).uri(url).body(Full::new(body))?;
+        let request = Request::builder().method(method).uri(url).body(Full::new(body))?;
+        self.send(request, authorization).await
+    }
+
+    /// Posts JSON, for whom `authorization` speaks, and reads the whole answer.
+    ///
+    /// # Errors
+    /// As of [`Self::fetch`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        what: &serde_json::Value,
+        authorization: Option<&HeaderValue>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let request = Request::post(url).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Full::from(what.to_string()))?, authorization).await
+    }
+
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        authorization: Option<&HeaderValue>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         if let Some(who) = authorization {
             request.headers_mut().insert(header::AUTHORIZATION, who.clone());
         }
