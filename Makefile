@@ -6,12 +6,13 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
 	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
+	@echo 'make demo-bank     a bank: policies suggested from a recorded day, transfers by two people, a record for auditors'
 	@echo 'make demo-gateway  the shop behind a gateway: browsers, API keys, partners, limits, changes under load'
 	@echo 'make demo-shop     the whole shop: people sign in by OpenID Connect, limits at the edge, allow-lists inside'
 	@echo 'make demo-social   a social network with a login service: tokens, limits, logout everywhere'
@@ -41,10 +42,10 @@ demo:
 	fi
 
 # The same things are needed; the stories of these names run them, too.
-demo-gateway demo-social:
+demo-bank demo-gateway demo-social:
 	@tests/setup demo
 	@cargo build --locked --workspace --bins
-	@tests/in-namespace $(BUILT)/$@
+	@SUGGEST=$(SUGGEST) tests/in-namespace $(BUILT)/$@
 
 # The provider with whom people sign in comes from npm.
 demo-shop:

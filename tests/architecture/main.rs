@@ -103,7 +103,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("example-web", &[]),
     ("shop", &["example-web"]),
     ("social", &["example-issuer", "example-web"]),
-    ("postern-tests", &["example-issuer", "identity", "policy", "k8s", "shop", "social"]),
+    ("postern-tests", &["bank", "example-issuer", "identity", "policy", "k8s", "shop", "social"]),
     (
         "postern-benches",
         &["identity", "policy", "data-plane", "issuance-messages", "agent", "authority"],

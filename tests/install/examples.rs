@@ -19,6 +19,12 @@ fn the_social_network_fits_kubernetes_and_the_proxy() {
 }
 
 #[test]
+fn the_bank_fits_kubernetes_and_the_proxy() {
+    let ours = fits("bank", 20, 22, "");
+    assert!(!ours.contains("file://"), "{ours}");
+}
+
+#[test]
 fn the_shop_fits_kubernetes_and_the_proxy() {
     let secret = |name: &str, key: &str| {
         // 32 bytes, as a key of sessions has.

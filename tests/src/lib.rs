@@ -32,6 +32,7 @@
 
 mod app;
 mod authority;
+mod bank;
 mod binaries;
 mod browser;
 mod by_hand;
@@ -77,6 +78,7 @@ pub mod websocket;
 
 pub use app::App;
 pub use authority::Authority;
+pub use bank::Bank;
 pub use binaries::{binary, repository};
 pub use browser::{Browser, Fetched, Page, Person, Shown};
 pub use by_hand::ByHand;

@@ -1,6 +1,11 @@
-//! The demos show what they say: `make demo-gateway`, `make demo-shop`, `make demo-social`.
+//! The demos show what they say: `make demo-bank`, `make demo-gateway`, `make demo-shop`, `make demo-social`.
 
 use std::process::Command;
+
+#[test]
+fn bank_demo_is_as_expected() {
+    is_as_expected("demo-bank");
+}
 
 #[test]
 fn gateway_demo_is_as_expected() {
