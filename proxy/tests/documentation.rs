@@ -138,7 +138,7 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 30] = [
+const REASONS_MADE_IN: [&str; 31] = [
     "proxy/data-plane/src/http/api_refusal.rs",
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
