@@ -56,6 +56,7 @@ mod mesh;
 mod metrics;
 mod network;
 mod online_shop;
+pub mod ordinary;
 pub mod payment_desk;
 mod place;
 mod pod;

@@ -171,3 +171,23 @@ impl Chance {
         (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_thousands_and_hardly_two_are_the_same() {
+        let all = ordinary_requests();
+        let same = |a: &OrdinaryRequest| (a.method, a.target.clone(), a.body.clone());
+        let different: std::collections::BTreeSet<_> = all.iter().map(same).collect();
+        assert!(
+            all.len() >= 3_500 && different.len() >= 3_000,
+            "{} of {}",
+            different.len(),
+            all.len()
+        );
+        let longest = all.iter().map(|request| request.body.len()).max();
+        assert!(longest < Some(16 << 10), "{longest:?}: more than rules look into");
+    }
+}
