@@ -13,7 +13,7 @@ fn names(index: &Index, of: &str) -> Vec<String> {
     let mut subscriber = Subscriber::new(name("shop", of), of.into());
     subscriber.ask_policies(HashMap::new());
     let changed = index.delta(&mut subscriber).unwrap().policies.unwrap().changed;
-    changed.into_keys().filter(|name| name.starts_with("ApiSchema")).collect()
+    changed.into_iter().map(|(name, _)| name).filter(|name| name.starts_with("ApiSchema")).collect()
 }
 
 #[test]
