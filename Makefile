@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-threats prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -26,6 +26,7 @@ help:
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make prove-traffic what is promised about traffic, in the same way'
 	@echo 'make prove-limits  what is promised about limits of callers, with a real Redis, in the same way'
+	@echo 'make prove-threats how far the tests of a rule set agree (RULES=file TESTS=directory)'
 	@echo 'make prove-gateway what a request costs at the edge beside Envoy, held to its bar'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
@@ -112,6 +113,10 @@ reference:
 bench:
 	@tests/setup bench
 	@$(MAKE) --no-print-directory -C benches
+
+# A rule set's own tests in go-ftw form, against what its rules say here: RULES=crs/main.conf TESTS=crs/tests/regression/tests
+prove-threats:
+	cargo run --locked --release -p threat-rules --example expectations -- $(RULES) $(TESTS) $(ARGS)
 
 # Release programs, real traffic, 15 minutes: PROVE=--quick takes one, PROVE="--only P-01" proves one.
 prove-certs: release

@@ -9,6 +9,7 @@ mod raw;
 mod review;
 mod service;
 mod stores;
+mod threats;
 mod tokens;
 mod traces;
 
@@ -24,5 +25,6 @@ pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
 pub use service::service;
 pub use stores::{revocations, store_reply};
+pub use threats::{threat_request, threat_rules};
 pub use tokens::{jwks, token};
 pub use traces::traceparent;

@@ -8,10 +8,19 @@
 //!
 //! What follows from a score (to log it, to refuse the request) is the caller's to decide.
 
+mod builtin;
+mod facts;
 mod inspection;
+mod operator;
+mod pipeline;
 mod problem;
+mod read;
 mod request;
+mod rule;
 mod rule_set;
+mod template;
+mod transform;
+mod walk;
 
 pub use inspection::{Inspection, RuleGroup, RuleMatch, Severity};
 pub use problem::RuleSetProblem;

@@ -1,0 +1,129 @@
+//! A JSON body as arguments: each text, number and truth by the path that leads to it, `json.user.name`.
+//!
+//! Members of one name are all kept: which of them an application takes is not known here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::{Facts, MOST_VALUES};
+
+/// Deeper documents are looked at as text.
+const DEEPEST: usize = 64;
+
+/// Adds what the document says; whether it could be read.
+pub(super) fn add(facts: &mut Facts<'_>, body: &[u8]) -> bool {
+    facts.processor = "JSON";
+    if body.trim_ascii().is_empty() {
+        return true;
+    }
+    let mut walk = Walk { path: b"json".to_vec(), depth: 0, found: Vec::new() };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = Node(&mut walk).deserialize(&mut reader).and_then(|()| reader.end());
+    for (name, value) in walk.found {
+        facts.add_argument(Cow::Owned(name), Cow::Owned(value));
+    }
+    if read.is_err() {
+        facts.body_error = Some("the body is no JSON, or too much of it");
+    }
+    read.is_ok()
+}
+
+/// Where the reading is, and what it found.
+struct Walk {
+    path: Vec<u8>,
+    depth: usize,
+    found: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Walk {
+    fn add<E: Error>(&mut self, value: impl Into<Vec<u8>>) -> Result<(), E> {
+        if self.found.len() >= MOST_VALUES {
+            return Err(E::custom("too many values"));
+        }
+        self.found.push((self.path.clone(), value.into()));
+        Ok(())
+    }
+
+    /// Does `read` with one more name at the end of the path.
+    fn below<T, E: Error>(
+        &mut self,
+        name: &[u8],
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.depth >= DEEPEST {
+            return Err(E::custom("too deep"));
+        }
+        let length = self.path.len();
+        self.path.push(b'.');
+        self.path.extend(name);
+        self.depth += 1;
+        let done = read(self);
+        self.depth -= 1;
+        self.path.truncate(length);
+        done
+    }
+}
+
+struct Node<'w>(&'w mut Walk);
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.0.add("")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.0.add(if value { "true" } else { "false" })
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.0.add(value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.0.add(value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.0.add(value.to_string())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.0.add(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let mut place = 0_usize;
+        loop {
+            let name = place.to_string();
+            let more =
+                self.0.below(name.as_bytes(), |walk| elements.next_element_seed(Node(walk)))?;
+            if more.is_none() {
+                return Ok(());
+            }
+            place += 1;
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            self.0.below(name.as_bytes(), |walk| members.next_value_seed(Node(walk)))?;
+        }
+        Ok(())
+    }
+}
