@@ -5,6 +5,7 @@
 mod api_documents;
 mod gateways;
 mod migration;
+mod rule_sets;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -181,6 +182,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         survey.diagnostics.extend(survey.resources.client_credentials_secret_problems());
         survey.diagnostics.extend(survey.resources.introspection_secret_problems());
     }
+    survey.diagnostics.extend(rule_sets::problems(&survey.resources, args.config.is_some()));
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served, session_store }
 }
 

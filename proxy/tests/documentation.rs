@@ -138,7 +138,7 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 31] = [
+const REASONS_MADE_IN: [&str; 32] = [
     "proxy/data-plane/src/http/api_refusal.rs",
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
@@ -146,6 +146,7 @@ const REASONS_MADE_IN: [&str; 31] = [
     "proxy/data-plane/src/http/gate/refusal.rs",
     "proxy/data-plane/src/http/limit_refusal.rs",
     "proxy/data-plane/src/http/block_refusal.rs",
+    "proxy/data-plane/src/http/threat_refusal.rs",
     "proxy/data-plane/src/http/token_refusal.rs",
     "proxy/data-plane/src/http/sign_in_refusal.rs",
     "proxy/data-plane/src/traffic/sign_in/answer.rs",

@@ -72,6 +72,7 @@ mod sign_in_replicas;
 mod sign_in_scene;
 mod spiffe_client;
 mod stream_routes;
+mod threats;
 mod token_exchange;
 mod tokens;
 mod traces;

@@ -17,6 +17,7 @@ pub mod jwks;
 mod known_files;
 mod probes;
 pub mod resource_files;
+pub mod rule_sets;
 pub mod run;
 mod sockets;
 mod stores;

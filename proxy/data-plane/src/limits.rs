@@ -144,6 +144,15 @@ limits! {
     "inspectionBodyTimeout" inspection_body_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100), Duration::from_secs(600);
         "The part of a request's body that is inspected before the request is forwarded must have come within this time; else 504.",
         "128 KiB at 35 kbit/s; a body that drips holds a worker's memory no longer (S-49).";
+    "inspectionThreads" inspection_threads: u32 = 2, 1, 256;
+        "Threads beside the workers that look through requests for ThreatPolicies; they begin with the first one.",
+        "As many as a sidecar has workers: what looks into requests takes no more of the machine than what carries them.";
+    "inspectionQueue" inspection_queue: u32 = 256, 1, 65_536;
+        "Requests that wait for such a thread; beyond it they are answered 503 `inspection_overloaded`.",
+        "Two threads are through with them within the 50 ms that a request waits.";
+    "inspectionMemory" inspection_memory: ByteSize = ByteSize(64 << 20), ByteSize(1 << 20), ByteSize(2 << 30);
+        "Bytes of bodies that are held to be looked through, of all requests together; beyond it they are answered 503 `inspection_overloaded`.",
+        "Five hundred bodies of 128 KiB; a flood of slow uploads takes no more (S-49).";
     "responseTimeout" response_timeout: Duration = Duration::from_secs(300), Duration::from_millis(100), Duration::from_secs(24 * 3600);
         "From a sent request to the first byte of its response.",
         "Slow reports finish, a hung app is noticed; routes set tighter ones.";

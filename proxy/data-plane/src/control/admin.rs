@@ -152,7 +152,10 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
     }
     let path = request.path().to_owned();
     match (request.method(), path.as_str()) {
-        (&Method::GET, "/config") => text(StatusCode::OK, context.config_text.clone()),
+        (&Method::GET, "/config") => {
+            let rule_sets = answers::rule_sets(&context.state);
+            text(StatusCode::OK, format!("{}{rule_sets}", context.config_text))
+        }
         (&Method::GET, "/connections") => json(&answers::connections(&context.state)),
         (&Method::GET, "/certificates") => json(&answers::certificates(&context.state)),
         (&Method::GET, "/decisions") => json(&context.state.decisions.recent()),

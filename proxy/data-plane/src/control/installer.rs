@@ -11,7 +11,7 @@ use crate::control::api_documents::KnownDocuments;
 use crate::control::cluster::ClusterState;
 use crate::control::config::{Config, IdentitySource};
 use crate::control::edge::EdgeBuilder;
-use crate::control::jwks;
+use crate::control::{jwks, rule_sets};
 use crate::traffic::state::ProxyState;
 
 /// The state that resources are put in force in, and the configuration that says what they apply to.
@@ -123,8 +123,11 @@ impl ResourceInstaller {
         snapshot.keep_tokens(self.state.snapshot().tokens());
         let (rules, sign_ins) = (snapshot.tokens().clone(), snapshot.sign_ins().clone());
         jwks::prepare(&self.state.token_keys, &rules, &self.config);
+        let threats = snapshot.threats().clone();
+        rule_sets::prepare(&self.state, &threats);
         self.state.install_snapshot(snapshot);
         let (tokens, providers) = (&self.state.token_keys, &self.state.sign_ins.providers);
+        rule_sets::keep_only(&self.state, &threats);
         tokens.keep_only(&rules, &sign_ins);
         providers.keep_only(&sign_ins);
         *in_force = Some((workload.clone(), resources.clone()));

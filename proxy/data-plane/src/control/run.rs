@@ -25,7 +25,8 @@ use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{
-    api_documents, cluster, credentials, drain, gateway_certificates, jwks, resource_files, stores,
+    api_documents, cluster, credentials, drain, gateway_certificates, jwks, resource_files,
+    rule_sets, stores,
 };
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
@@ -250,6 +251,7 @@ fn follow_sources(
     let (documents, poll) = (installer.documents.clone(), config.limits.resource_poll);
     tokio::spawn(api_documents::follow(state.clone(), documents, poll));
     tokio::spawn(resource_files::follow_resources(installer.clone()));
+    tokio::spawn(rule_sets::follow(state.clone(), config.limits.resource_poll));
     tokio::spawn(cluster::follow(installer));
     tokio::spawn(jwks::keep(state.clone(), config.clone()));
     tokio::spawn(update_gauges(state.clone(), dropped));

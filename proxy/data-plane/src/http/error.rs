@@ -4,8 +4,8 @@
 use std::fmt;
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use policy::{ApiKeyRefusal, Denial};
@@ -15,7 +15,8 @@ use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::http::headers::REASON_HEADER;
 use crate::http::{
-    ApiRefusal, BlockRefusal, LimitRefusal, LimitRefusalKind, SignInRefusal, TokenRefusal,
+    ApiRefusal, BlockRefusal, LimitRefusal, LimitRefusalKind, SignInRefusal, ThreatRefusal,
+    TokenRefusal,
 };
 
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
@@ -208,6 +209,9 @@ pub enum RequestError {
     /// A request leaves for a host that gets a token of ours, and there is none.
     #[error("no token for the host: {0}")]
     ClientCredentialsUnavailable(std::sync::Arc<str>),
+    /// A ThreatPolicy refuses it.
+    #[error("refused by a ThreatPolicy: {0}")]
+    Threat(ThreatRefusal),
     /// The caller has made as many requests as it may, or has as many under way.
     #[error("refused by a limit: {0}")]
     Limited(Box<LimitRefusal>),
@@ -246,6 +250,7 @@ impl RequestError {
                 StatusCode::UNAUTHORIZED
             }
             Self::SignIn(refusal) => refusal.status(),
+            Self::Threat(refusal) => refusal.status(),
             Self::Denied(_) | Self::Withdrawn | Self::UnknownDestination(_) => {
                 StatusCode::FORBIDDEN
             }
@@ -296,6 +301,7 @@ impl RequestError {
             Self::IntrospectionUnavailable => "introspection_unavailable",
             Self::ApiKey(refusal) => refusal.as_str(),
             Self::SignIn(refusal) => refusal.as_str(),
+            Self::Threat(refusal) => refusal.reason(),
             Self::Denied(denial) => denial.reason().as_str(),
             Self::TokenExchangeRefused(_) => "token_exchange_refused",
             Self::ClientCredentialsUnavailable(_) => "client_credentials_unavailable",
@@ -387,6 +393,11 @@ impl RequestError {
         }
         if let Self::Blocked(refusal) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
+        }
+        if let Self::Threat(refusal) = self
+            && refusal.is_about_coding()
+        {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
         }
         if let Self::ApiKey(_) = self {
             // RFC 9110 §11.6.1 wants a challenge; no scheme is registered for keys.

@@ -219,6 +219,25 @@ metrics! {
         "Callers whose answers AbusePolicies keep in mind now",
         "Once a second.";
 
+    // Threats.
+    "postern_threat_rules_total" threat_rules: IntCounterVec ["rule_group", "action"];
+        "Matches of threat rules, by what the rule is about and what was done: noted (the score stayed below the threshold), \
+         detected, blocked",
+        "A request was looked through.";
+    "postern_threat_inspections_total" threat_inspections: IntCounterVec ["result"];
+        "Requests that a ThreatPolicy is about, by result: clean, detected, blocked, or the reason why it was not looked \
+         through as a whole",
+        "A request was looked through, or could not be.";
+    "postern_threat_inspection_seconds" threat_inspection_seconds: HistogramVec [] buckets DURATION_BUCKETS;
+        "Time that requests waited for the result of threat rules",
+        "The result came, or was waited for too long.";
+    "postern_threat_rule_set_updates_total" threat_rule_set_updates: IntCounterVec ["result"];
+        "Rule sets read, by result",
+        "A ThreatPolicy names another rule set, or its files have changed.";
+    "postern_threat_rule_sets_stale" pub threat_rule_sets_stale: IntGauge [];
+        "Rule sets whose newest version was refused: the last good one is in force, or none",
+        "As `postern_threat_rule_set_updates_total`.";
+
     // Users who signed in.
     "postern_session_store_up" pub session_store_up: IntGauge [];
         "1 while the store of sessions answers, or is this proxy's memory; 0 while it is away, and where none is used",
@@ -295,6 +314,7 @@ impl Metrics {
             metrics.renewals.with_label_values(&[result]);
             metrics.config_updates.with_label_values(&[result]);
             metrics.token_keys.with_label_values(&[result]);
+            metrics.threat_rule_set_updates.with_label_values(&[result]);
         }
         Ok(metrics)
     }

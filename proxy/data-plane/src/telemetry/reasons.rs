@@ -520,6 +520,43 @@ pub const REASONS: &[Reason] = &[
         "The issuer does not say in time whether the token is active.",
         "The log: `an issuer does not say whether a token is active`; the issuer, and the Secret of the TokenIntrospection.",
     ),
+    // Threats.
+    caller(
+        "threat_detected",
+        403,
+        "The rules of a ThreatPolicy in mode block found an attack in the request.",
+        "The log line names rules and variables; where it is none, exclude them. docs/threats.md.",
+    ),
+    caller(
+        "body_too_large_to_inspect",
+        413,
+        "The body has more bytes than a ThreatPolicy looks through, as it came or when its content coding is undone.",
+        "`body.inspectBytes`, or `body.onExceed: inspectPrefix`. docs/threats.md.",
+    ),
+    caller(
+        "body_not_inspectable",
+        415,
+        "The body cannot be looked through: its content coding is neither gzip nor deflate, or its bytes are not of it.",
+        "Send it plain, or with one of the codings of `Accept-Encoding`. docs/threats.md.",
+    ),
+    caller(
+        "inspection_overloaded",
+        503,
+        "As many requests are being looked through as may be.",
+        "`limits.inspectionThreads`, `limits.inspectionQueue`, `limits.inspectionMemory`; `postern_threat_inspection_seconds`.",
+    ),
+    caller(
+        "inspection_timeout",
+        503,
+        "The rules of a ThreatPolicy took longer than its `timeout`.",
+        "`postern_threat_inspection_seconds`; the policy's `timeout`, fewer rules, or more `limits.inspectionThreads`.",
+    ),
+    caller(
+        "inspection_unavailable",
+        503,
+        "A ThreatPolicy in mode block has no rules: its rule set could never be read.",
+        "The log: `threat rules refused`, with file, line and rule; `postern-proxy check` names every mistake.",
+    ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
     caller(

@@ -35,6 +35,7 @@ use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
 use crate::traffic::review::RequestReview;
+use crate::traffic::threats::ThreatFinding;
 pub use api_note::ApiNote;
 use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;
@@ -100,6 +101,8 @@ pub struct RequestRecord {
     rule: Option<Arc<str>>,
     /// What a listener of the edge adds to its answers, and whether this one goes over TLS.
     listener_fields: Option<(Arc<AnswerFields>, bool)>,
+    /// What a ThreatPolicy found in it.
+    threat: Option<Box<ThreatFinding>>,
     /// It counts as under way at its endpoint.
     in_flight: Option<InFlight>,
     /// It counts as under way at a service whose DestinationRule limits that.
@@ -147,6 +150,7 @@ impl RequestRecord {
             retried: None,
             rule: None,
             listener_fields: None,
+            threat: None,
             in_flight: None,
             underway: None,
             answer_fields: Vec::new(),
@@ -242,6 +246,23 @@ impl RequestRecord {
     /// The rule of a route that took it.
     pub fn routed(&mut self, route: &Arc<str>) {
         self.rule = Some(route.clone());
+    }
+
+    /// What a ThreatPolicy found in it.
+    pub(crate) fn threat(&mut self, finding: ThreatFinding) {
+        self.threat = Some(Box::new(finding));
+    }
+
+    /// Where its connection comes from.
+    #[must_use]
+    pub fn source(&self) -> std::net::SocketAddr {
+        self.connection.source
+    }
+
+    /// Who its connection comes from, without `spiffe://`; `None` without a certificate.
+    #[must_use]
+    pub fn source_principal(&self) -> Option<&str> {
+        self.connection.peer().map(|peer| peer.id.without_scheme())
     }
 
     /// The fields that its answer gets, whoever gives it.
@@ -404,6 +425,9 @@ impl RequestRecord {
         if let Some(note) = &self.api {
             note.write(&mut line);
         }
+        if let Some(threat) = &self.threat {
+            threat.write(&mut line);
+        }
         if let Some(reason) = self.retried {
             line.word("retried", reason);
         }
@@ -425,6 +449,8 @@ impl Drop for RequestRecord {
             self.recorder.metrics.retry(reason, result);
         }
         let noted = self.api.as_ref().is_some_and(|note| note.has_found());
+        let is_attack = self.threat.as_ref().is_some_and(|threat| threat.is_attack());
+        let noted = noted || is_attack;
         if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok" && !noted) {
             self.recorder.log.append(|out| self.write(out, took));
         }

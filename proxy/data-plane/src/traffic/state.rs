@@ -43,6 +43,7 @@ use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::sign_in::shared::SignIns;
+use crate::traffic::threats::ThreatInspector;
 use crate::traffic::threats::detections::RecentDetections;
 use crate::traffic::token_exchange::exchanger::TokenExchanger;
 use crate::traffic::token_keys::TokenKeys;
@@ -65,6 +66,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The latest detections of ThreatPolicies, for `GET /detections`.
     pub detections: RecentDetections,
+    /// By what requests are looked through for attacks.
+    pub threats: ThreatInspector,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
     /// The tokens that are added to what leaves for hosts outside.
@@ -170,6 +173,7 @@ impl ProxyState {
             spans,
             decisions: RecentDecisions::new(recent),
             detections: RecentDetections::new(detections),
+            threats: ThreatInspector::new(&settings.limits),
             token_keys: TokenKeys::default(),
             sign_ins: SignIns::default(),
             introspections,

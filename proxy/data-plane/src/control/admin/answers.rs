@@ -97,6 +97,21 @@ fn listener_certificate(certificate: &ListenerCertificate, now: u64) -> Value {
     })
 }
 
+/// The rule sets that ThreatPolicies name, as comments behind the configuration; nothing where there are none.
+pub(super) fn rule_sets(state: &ProxyState) -> String {
+    let known = state.threats.rule_sets.known();
+    let mut lines = String::new();
+    for (source, set) in known.iter() {
+        let rules = set.rules.as_ref().map_or(0, |rules| rules.rules());
+        lines.push_str(&format!("\n# threat rules of {source}: {rules} in force"));
+        for problem in &set.problems {
+            let problem = problem.replace(char::is_control, " ");
+            lines.push_str(&format!("\n#   the newest version is refused: {problem}"));
+        }
+    }
+    if lines.is_empty() { lines } else { lines + "\n" }
+}
+
 /// The services this workload can call.
 pub(super) fn services(state: &ProxyState) -> Vec<Value> {
     let table = state.services.table();

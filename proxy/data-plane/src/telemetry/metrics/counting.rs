@@ -209,6 +209,28 @@ impl Metrics {
         self.abuse.with_label_values(&[self.names.capped(policy), action]).inc();
     }
 
+    /// Counts a match of a threat rule.
+    pub(crate) fn threat_rule(&self, group: &'static str, action: &'static str) {
+        self.threat_rules.with_label_values(&[group, action]).inc();
+    }
+
+    /// Counts a request that a ThreatPolicy is about.
+    pub(crate) fn threat_result(&self, result: &'static str) {
+        self.threat_inspections.with_label_values(&[result]).inc();
+    }
+
+    /// How long a request waited for the result of threat rules.
+    pub(crate) fn threat_inspection(&self, took: std::time::Duration) {
+        let none: [&str; 0] = [];
+        self.threat_inspection_seconds.with_label_values(&none).observe(took.as_secs_f64());
+    }
+
+    /// A rule set was read, or not.
+    pub(crate) fn threat_rule_set_update(&self, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.threat_rule_set_updates.with_label_values(&[result]).inc();
+    }
+
     /// Counts a copy of a request for a mirror.
     pub fn mirror(&self, result: &'static str) {
         self.mirrors.with_label_values(&[result]).inc();

@@ -1,0 +1,39 @@
+//! What is wrong with the rule sets that ThreatPolicies name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use data_plane::control::rule_sets::{RuleSetProblem, load};
+use policy::threat::RuleSetSource;
+use policy::yaml::SourcePosition;
+use policy::{Diagnostic, Resources};
+
+/// Every mistake of every rule set. Where there is no configuration, those that are not on this machine are on another one.
+pub(super) fn problems(resources: &Resources, is_configured: bool) -> Vec<Diagnostic> {
+    let named = resources.threat_policies().iter().map(|policy| &policy.settings().rule_set);
+    let named: BTreeSet<_> = named.filter(|source| is_configured || is_here(source)).collect();
+    let refused = named.into_iter().filter_map(|source| load(source).err());
+    refused.flatten().map(|problem| diagnostic(&problem)).collect()
+}
+
+fn is_here(source: &RuleSetSource) -> bool {
+    match source {
+        RuleSetSource::Builtin => true,
+        RuleSetSource::Files { path, .. } => path.exists(),
+    }
+}
+
+fn diagnostic(problem: &RuleSetProblem) -> Diagnostic {
+    let file: Arc<str> = problem.file.display().to_string().into();
+    let mark = match problem.line {
+        0 => SourcePosition::FILE,
+        line => SourcePosition { line, column: 1 },
+    };
+    let found = match problem.rule {
+        Some(rule) => format!("rule {rule}: {}", problem.message),
+        None => problem.message.clone(),
+    };
+    let fix = "or list the rule among the ThreatPolicy's `ruleSet.allowUnsupported`".to_owned();
+    let fix = problem.rule.map(|_| fix);
+    Diagnostic::new(&file, mark, found, "a rule set that can be read whole", fix)
+}
