@@ -1,14 +1,27 @@
 //! A description that was read, and the look-up of an operation in it.
 
+use std::sync::Arc;
+
 use http::Method;
 
+use crate::openapi;
 use crate::operation::Operation;
+use crate::paths::Paths;
 use crate::problem::DescriptionProblem;
 
 /// An OpenAPI description, read and compiled.
 #[derive(Debug)]
 pub struct ApiDescription {
     operations: Vec<Operation>,
+    paths: Paths,
+    items: Vec<PathItem>,
+}
+
+/// The operations of one path.
+#[derive(Debug)]
+struct PathItem {
+    operations: Vec<usize>,
+    allow: String,
 }
 
 /// Which operation a request is.
@@ -43,8 +56,15 @@ impl ApiDescription {
     /// # Errors
     /// As [`ApiDescription::read`].
     pub fn read_at(text: &str, base_path: Option<&str>) -> Result<Self, Vec<DescriptionProblem>> {
-        let _ = (text, base_path);
-        Ok(Self { operations: Vec::new() })
+        let reading = openapi::read(text, base_path)?;
+        let schemas = Arc::new(reading.schemas);
+        let operations: Vec<Operation> = reading
+            .operations
+            .into_iter()
+            .map(|parts| Operation { parts, schemas: Arc::clone(&schemas) })
+            .collect();
+        let items = reading.items.into_iter().map(|own| PathItem::new(own, &operations)).collect();
+        Ok(Self { operations, paths: reading.paths, items })
     }
 
     /// Which operation a request is, by its method and its canonical path without the query.
@@ -53,12 +73,37 @@ impl ApiDescription {
     /// is an operation only where it is described, so that a preflight of CORS is the caller's to tell.
     #[must_use]
     pub fn find<'d, 'p>(&'d self, method: &Method, path: &'p str) -> OperationMatch<'d, 'p> {
-        let _ = (method, path);
-        OperationMatch::UnknownPath
+        let Some((meaning, values)) = self.paths.find(path) else {
+            return OperationMatch::UnknownPath;
+        };
+        let Some(item) = self.items.get(meaning) else {
+            return OperationMatch::UnknownPath;
+        };
+        let of = |wanted: &Method| {
+            let mut own = item.operations.iter().filter_map(|index| self.operations.get(*index));
+            own.find(|operation| operation.method() == wanted)
+        };
+        let found = of(method).or_else(|| (method == Method::HEAD).then(|| of(&Method::GET))?);
+        match found {
+            Some(operation) => OperationMatch::Found(operation, values),
+            None => OperationMatch::MethodNotAllowed { allow: &item.allow },
+        }
     }
 
     /// All operations, in the order of the description.
     pub fn operations(&self) -> impl ExactSizeIterator<Item = &Operation> {
         self.operations.iter()
+    }
+}
+
+impl PathItem {
+    fn new(operations: Vec<usize>, all: &[Operation]) -> Self {
+        let own = operations.iter().filter_map(|index| all.get(*index));
+        let mut methods: Vec<&str> = own.map(|operation| operation.method().as_str()).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        let allow = methods.join(", ");
+        Self { operations, allow }
     }
 }

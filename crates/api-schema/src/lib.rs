@@ -11,11 +11,20 @@
 //! - **[`SchemaRefusal`]**: where a message is not as described, and by which keyword. It never holds anything that the
 //!   client wrote, neither values nor names.
 
+mod body;
 mod description;
 mod limits;
+mod media;
+mod openapi;
 mod operation;
+mod parameter;
+mod paths;
+mod percent;
 mod problem;
+mod reader;
 mod refusal;
+mod schema;
+mod text;
 
 pub use description::{ApiDescription, OperationMatch, PathParameters};
 pub use limits::JsonLimits;

@@ -29,9 +29,16 @@ pub enum RefusalKind {
 }
 
 impl SchemaRefusal {
-    #[allow(dead_code)]
     pub(crate) fn mismatch(place: impl Into<String>, keyword: impl Into<String>) -> Self {
         Self { kind: RefusalKind::SchemaMismatch, place: place.into(), keyword: keyword.into() }
+    }
+
+    /// The place `/body` alone is `body`.
+    pub(crate) fn of_body(mut self) -> Self {
+        if self.place == "/body" {
+            self.place.remove(0);
+        }
+        self
     }
 }
 

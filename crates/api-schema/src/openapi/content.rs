@@ -1,0 +1,91 @@
+//! Media types of bodies.
+
+use std::collections::HashMap;
+
+use crate::body::{BodyKind, Content, Parts};
+use crate::media::MediaType;
+use crate::reader::{Part, Reader};
+use crate::schema::shape::{Shape, Types};
+use crate::schema::{Direction, Schemas};
+
+/// Reads the media types of a body.
+pub(super) fn content<'a>(
+    reader: &mut Reader<'a>,
+    schemas: &mut Schemas,
+    all: &Part<'a>,
+    direction: Direction,
+) -> Content {
+    let mut kinds: Vec<(MediaType, BodyKind)> = Vec::new();
+    for (name, part) in all.entries() {
+        let Some(range) = MediaType::read(name) else {
+            reader.problem(&part.pointer, "no media type");
+            continue;
+        };
+        if kinds.iter().any(|(known, _)| *known == range) {
+            reader.problem(&part.pointer, "this media type twice");
+        }
+        let kind = kind(reader, schemas, &range, &part, direction);
+        kinds.push((range, kind));
+    }
+    Content { kinds }
+}
+
+fn kind<'a>(
+    reader: &mut Reader<'a>,
+    schemas: &mut Schemas,
+    range: &MediaType,
+    part: &Part<'a>,
+    direction: Direction,
+) -> BodyKind {
+    if reader.fields(part, &["schema", "example", "examples", "encoding"]).is_none() {
+        return BodyKind::Other;
+    }
+    let schema = part.field("schema").map(|schema| schemas.root(reader, &schema, direction));
+    if range.is_json() || range.is_range() {
+        return BodyKind::Json(schema);
+    }
+    let Some(schema) = schema else {
+        return BodyKind::Other;
+    };
+    if range.is_form() {
+        let delimiters = delimiters(reader, part);
+        return BodyKind::Form { schema, shape: schemas.shape(schema), delimiters };
+    }
+    if range.is_multipart_form() {
+        return BodyKind::Multipart(parts(schemas.shape(schema)));
+    }
+    BodyKind::Other
+}
+
+fn parts(shape: Shape) -> Parts {
+    let known = shape.properties.iter();
+    Parts {
+        known: known.map(|(name, types, _)| (name.clone(), types.has(Types::ARRAY))).collect(),
+        required: shape.required,
+        others: !shape.closed,
+    }
+}
+
+/// What stands between the items of fields that are lists and written in one field.
+fn delimiters(reader: &mut Reader<'_>, part: &Part<'_>) -> HashMap<Box<str>, char> {
+    let mut delimiters = HashMap::new();
+    for (name, encoding) in part.field("encoding").map(|all| all.entries()).unwrap_or_default() {
+        reader.fields(&encoding, &["contentType", "headers", "style", "explode", "allowReserved"]);
+        let style = reader.text(&encoding, "style").unwrap_or("form");
+        let explode = reader.truth(&encoding, "explode", style == "form");
+        let delimiter = match style {
+            "form" => ',',
+            "spaceDelimited" => ' ',
+            "pipeDelimited" => '|',
+            _ => {
+                reader
+                    .problem(&encoding.below("style"), "a style that is not understood in a form");
+                continue;
+            }
+        };
+        if !explode {
+            delimiters.insert(name.into(), delimiter);
+        }
+    }
+    delimiters
+}
