@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-threats prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-threats prove-cluster clean setup unit fuzz-briefly e2e cost images release screenshots
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -21,6 +21,7 @@ help:
 	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
 	@echo 'make fmt           format the sources'
 	@echo 'make reference     print docs/reference, the tables of the guides and the CRDs anew from the code'
+	@echo 'make screenshots   take the pictures of the page anew, from the story that tests it'
 	@echo 'make cost          instructions, allocations and system calls of a request, counted, beside the accepted ones'
 	@echo 'make bench         what a request costs beside HAProxy, nginx, Envoy and the bare libraries (QUICK=1: in three minutes)'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
@@ -53,6 +54,12 @@ demo-shop:
 	@tests/setup sign-in
 	@cargo build --locked --workspace --bins
 	@tests/in-namespace $(BUILT)/$@
+
+# The pictures of docs/dashboard.md, by the story that looks at the page.
+screenshots:
+	@tests/setup test
+	@cargo build --locked --workspace --bins
+	@POSTERN_PICTURES=$(CURDIR)/docs/images tests/in-namespace cargo test --locked -p postern-tests --test stories dashboards::anybody
 
 test:
 	@tests/stages setup check unit fuzz-briefly e2e cost

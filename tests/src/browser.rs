@@ -4,6 +4,7 @@
 //! (`tests/peers/browser/drive.mjs`); each step has a deadline, and a step that fails says what the page showed.
 
 mod driver;
+mod looking;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -69,8 +70,14 @@ impl Browser {
     /// Somebody new.
     #[must_use]
     pub fn person(&self) -> Person<'_> {
+        self.person_who_looks(&json!({}))
+    }
+
+    /// Somebody with a screen and a taste, as Playwright's `newContext` takes them: `viewport`, `colorScheme`, ….
+    #[must_use]
+    pub fn person_who_looks(&self, looks: &Value) -> Person<'_> {
         let name = format!("person-{}", self.people.fetch_add(1, Ordering::Relaxed) + 1);
-        self.driver.order(&json!({"do": "person", "person": name}));
+        self.driver.order(&json!({"do": "person", "person": name, "looks": looks}));
         Person { browser: self, name, pages: AtomicU32::new(0) }
     }
 }

@@ -20,6 +20,7 @@ mod clocks;
 mod cluster;
 mod configuration;
 mod crowds;
+mod dashboards;
 mod demos;
 mod descriptors;
 mod drain;

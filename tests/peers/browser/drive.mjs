@@ -4,6 +4,7 @@
 //
 // Each line is one order, {"do": "open", "page": "ann", "url": "https://shop.example/"}, and has one line as its
 // answer: {"done": …}, or {"error": "…"} with what the page showed. When its input ends, so does the browser.
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
@@ -22,8 +23,8 @@ const pages = new Map();
 
 const orders = {
   // Somebody with cookies of their own.
-  async person({ person }) {
-    const context = await browser.newContext();
+  async person({ person, looks }) {
+    const context = await browser.newContext(looks);
     context.setDefaultTimeout(patience);
     people.set(person, context);
   },
@@ -31,12 +32,18 @@ const orders = {
   async page({ person, page }) {
     const opened = await people.get(person).newPage();
     const seen = [];
+    const complaints = [];
+    opened.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
+    // Refusals by a Content-Security-Policy are among these.
+    opened.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.type()}: ${message.text()}`);
+    });
     opened.on('response', async (response) => {
       if (response.request().isNavigationRequest()) {
         seen.push({ status: response.status(), url: response.url() });
       }
     });
-    pages.set(page, { opened, seen });
+    pages.set(page, { opened, seen, complaints });
   },
 
   async open({ page, url }) {
@@ -82,6 +89,71 @@ const orders = {
 
   async shown({ page }) {
     return shown(page);
+  },
+
+  // Clicks where no page follows.
+  async press({ page, selector }) {
+    await pages.get(page).opened.click(selector);
+  },
+
+  // A key, as the keyboard has it: what has the focus then, as a screen reader would call it.
+  async key({ page, key }) {
+    const { opened } = pages.get(page);
+    await opened.keyboard.press(key);
+    return opened.evaluate(() => {
+      const { tagName, id, textContent, ariaLabel } = document.activeElement;
+      return `${tagName.toLowerCase()}${id && `#${id}`} ${(ariaLabel ?? textContent).trim().slice(0, 60)}`;
+    });
+  },
+
+  // Until something is there and seen; its text.
+  async await({ page, selector }) {
+    const found = pages.get(page).opened.locator(selector).first();
+    await found.waitFor();
+    return found.evaluate((element) => element.innerText ?? element.textContent);
+  },
+
+  async count({ page, selector }) {
+    return pages.get(page).opened.locator(selector).count();
+  },
+
+  // From now on scripts of the page get this answer, as JSON.
+  async pretend({ page, url, answer }) {
+    await pages.get(page).opened.route(url, (route) => route.fulfill({ json: answer }));
+  },
+
+  // From now on they get none.
+  async cut({ page, url }) {
+    await pages.get(page).opened.route(url, (route) => route.abort());
+  },
+
+  // What the console said that is no mere information, and what was thrown.
+  async complaints({ page }) {
+    return pages.get(page).complaints;
+  },
+
+  // What axe-core finds, each with where it is. The page's own policy does not hold for what a debugger runs.
+  async axe({ page }) {
+    const { opened } = pages.get(page);
+    const session = await opened.context().newCDPSession(opened);
+    const run = async (expression) => {
+      const { result, exceptionDetails } = await session.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+      return result.value;
+    };
+    await run(`${readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')};0`);
+    const found = await run('axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target).join(" ")} ${nodes[0].failureSummary}`))');
+    await session.detach();
+    return found;
+  },
+
+  // How far the page is wider than what is seen of it.
+  async overhang({ page }) {
+    return pages.get(page).opened.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  },
+
+  async picture({ page, path }) {
+    await pages.get(page).opened.screenshot({ path });
   },
 
   // What scripts of the page ask for, all at once.

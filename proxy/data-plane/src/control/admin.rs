@@ -5,6 +5,7 @@
 //! `POST` with the token.
 
 mod answers;
+mod dashboard_data;
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4";
 /// Which of the servers a listener belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerKind {
-    /// `/blocks /config /connections /certificates /decisions /services`, `POST /drain …`.
+    /// `/dashboard /blocks /config /connections /certificates /decisions /services`, `POST /drain …`.
     Admin,
     /// `/metrics`.
     Metrics,
@@ -151,6 +152,9 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         return text(StatusCode::FORBIDDEN, "the Host must be localhost, 127.0.0.1 or [::1]\n");
     }
     let path = request.path().to_owned();
+    if let Some(page) = dashboard::answer(request.method(), &path) {
+        return page;
+    }
     match (request.method(), path.as_str()) {
         (&Method::GET, "/config") => {
             let rule_sets = answers::rule_sets(&context.state);
@@ -162,6 +166,9 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         (&Method::GET, "/detections") => json(&context.state.detections.recent()),
         (&Method::GET, "/blocks") => json(&context.state.abuse.blocks()),
         (&Method::GET, "/services") => json(&answers::services(&context.state)),
+        (&Method::GET, path) if dashboard::is_data(path) => {
+            dashboard::data_page(&dashboard_data::collect(&context.state))
+        }
         (&Method::POST, "/drain" | "/quitquitquit" | "/log-level") => {
             change(context, &path, request).await
         }
@@ -170,7 +177,7 @@ async fn admin(context: &AdminContext, request: PageRequest) -> Page {
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "GET /blocks /config /connections /certificates /decisions /detections /services, POST /drain /quitquitquit /log-level\n",
+            "GET /dashboard /blocks /config /connections /certificates /decisions /detections /services, POST /drain /quitquitquit /log-level\n",
         ),
     }
 }

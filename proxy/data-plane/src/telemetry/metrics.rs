@@ -7,6 +7,7 @@
 mod counting;
 mod declaration;
 mod labels;
+mod reading;
 
 use process_metrics::ProcessMetrics;
 use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};

@@ -4,7 +4,7 @@
 //! the counters of each endpoint, without a lock.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -45,6 +45,18 @@ pub struct BalancedService {
     /// Repeated requests under way.
     pub retries: AtomicU32,
     members: Mutex<Option<Members>>,
+}
+
+/// What the balancers hold of endpoints, for a page: by the service's host and the endpoint's address.
+#[derive(Debug, Default)]
+pub struct EndpointStates(HashMap<(Arc<str>, IpAddr), (&'static str, u32)>);
+
+impl EndpointStates {
+    /// The state of an endpoint and its requests under way; `None` where nobody has called it.
+    #[must_use]
+    pub fn of(&self, host: &Arc<str>, address: IpAddr) -> Option<(&'static str, u32)> {
+        self.0.get(&(Arc::clone(host), address)).copied()
+    }
 }
 
 /// Where an endpoint is, and its share.
@@ -96,6 +108,38 @@ impl Balancers {
     }
 }
 
+impl Balancers {
+    /// What is held of the endpoints of all services in use. Of an endpoint with several ports, the worst.
+    #[must_use]
+    pub fn endpoint_states(&self, now: Duration) -> EndpointStates {
+        let services: Vec<_> = {
+            let services = self.0.lock();
+            services.iter().map(|(key, service)| (key.host.clone(), service.clone())).collect()
+        };
+        let mut states: HashMap<_, (EndpointState, u32)> = HashMap::new();
+        for (host, service) in services {
+            for (address, state, in_flight) in service.endpoint_states(now) {
+                let known = states.entry((host.clone(), address)).or_insert((state, 0));
+                known.0 = worse(known.0, state);
+                known.1 = known.1.saturating_add(in_flight);
+            }
+        }
+        let told = states.into_iter().map(|(at, (state, count))| (at, (state.as_str(), count)));
+        EndpointStates(told.collect())
+    }
+}
+
+fn worse(one: EndpointState, other: EndpointState) -> EndpointState {
+    let rank = |state| match state {
+        EndpointState::Healthy => 0,
+        EndpointState::Warming => 1,
+        EndpointState::Probing => 2,
+        EndpointState::Resting => 3,
+        EndpointState::Ejected => 4,
+    };
+    if rank(one) < rank(other) { other } else { one }
+}
+
 impl BalancedService {
     /// The balancer of these endpoints, in their order. Endpoints that were there before keep what is known of them.
     pub fn balance(
@@ -133,6 +177,18 @@ impl BalancedService {
         });
         let endpoint = known.unwrap_or_else(|| Arc::new(EndpointPlace::at(address).endpoint(None)));
         Arc::new(Balancer::new(vec![endpoint], settings.clone()))
+    }
+
+    /// Each endpoint's address, state, and requests under way.
+    fn endpoint_states(&self, now: Duration) -> Vec<(IpAddr, EndpointState, u32)> {
+        let members = self.members.lock();
+        let Some(Members { places, balancer, .. }) = &*members else { return Vec::new() };
+        let endpoints = places.iter().zip(balancer.endpoints()).enumerate();
+        let told = endpoints.filter_map(|(index, (place, endpoint))| {
+            let state = balancer.state(now, index)?;
+            Some((place.address.ip().to_canonical(), state, endpoint.in_flight()))
+        });
+        told.collect()
     }
 
     fn balancer(&self) -> Option<Arc<Balancer>> {

@@ -27,6 +27,9 @@ pub struct DecisionRecord {
     pub source_ip: String,
     /// The app's address.
     pub destination: String,
+    /// The server name of the caller's TLS, where it named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
     /// The method; null for opaque bytes.
     pub method: Option<String>,
     /// The host, with a port that is not the default one; null for opaque bytes.
@@ -59,6 +62,7 @@ impl DecisionRecord {
             source_principal: connection.peer.map(|id| id.without_scheme().to_owned()),
             source_ip: connection.source_ip.to_canonical().to_string(),
             destination: connection.destination.to_string(),
+            sni: connection.sni.map(str::to_owned),
             method: request_facts.map(|request_facts| request_facts.method.to_string()),
             host: request_facts.map(|request_facts| request_facts.host.to_string()),
             path: request_facts.map(|request_facts| request_facts.path.as_str().to_owned()),
@@ -68,10 +72,10 @@ impl DecisionRecord {
     }
 }
 
-/// Only what a caller can make long is counted: host, path and method.
+/// Only what a caller can make long is counted: names, path and method.
 impl RecordSize for DecisionRecord {
     fn bytes(&self) -> usize {
-        let texts = [&self.method, &self.host, &self.path, &self.source_principal];
+        let texts = [&self.sni, &self.method, &self.host, &self.path, &self.source_principal];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
@@ -95,6 +99,7 @@ mod tests {
             source_principal: None,
             source_ip: "10.0.0.7".to_owned(),
             destination: "10.0.0.9:8080".to_owned(),
+            sni: None,
             method: Some("GET".to_owned()),
             host: Some("cart".to_owned()),
             path: Some("x".repeat(path)),

@@ -34,6 +34,17 @@ pub struct RequestLimits {
     metrics: Arc<Metrics>,
 }
 
+/// A limit in force, for a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitSummary {
+    /// `namespace/policy/limit`.
+    pub id: Arc<str>,
+    /// What it allows, in words.
+    pub allows: String,
+    /// Callers that are kept apart now; `None` where a store counts.
+    pub callers: Option<usize>,
+}
+
 /// Who makes a request, as far as its head does not say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LimitCaller<'a> {
@@ -83,6 +94,12 @@ impl RequestLimits {
             let in_force = LimitsInForce::new(rules, &before, &self.budget, &self.metrics);
             self.in_force.store(Arc::new(in_force));
         }
+    }
+
+    /// The limits in force, with how many callers each keeps apart.
+    #[must_use]
+    pub fn in_force(&self) -> Vec<LimitSummary> {
+        self.in_force.load().summaries()
     }
 
     /// Drops what says nothing any more, and reports what is left. Once in a while.

@@ -88,6 +88,15 @@ impl LimitCounter {
         self.metrics.rate_limit_decision(&self.id, decision, store).inc();
     }
 
+    /// Callers that are kept apart here; `None` where a store counts.
+    pub(super) fn callers(&self) -> Option<usize> {
+        match &self.kind {
+            CounterKind::Local(buckets) => Some(buckets.len()),
+            CounterKind::Concurrency(underway) => Some(underway.len()),
+            CounterKind::Shared { .. } => None,
+        }
+    }
+
     pub(super) fn drop_full(&self, now: Duration) {
         match &self.kind {
             CounterKind::Local(buckets)

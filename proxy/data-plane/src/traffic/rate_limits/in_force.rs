@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::rate_limit::LimitMeasure;
+use policy::rate_limit::{LimitKey, LimitMeasure};
 use policy::{LimitRequest, RateLimits, RequestLimit};
 use rate_limit::KeyBudget;
 
+use super::LimitSummary;
 use super::counter::LimitCounter;
 use super::fields::PolicyField;
 use crate::telemetry::metrics::Metrics;
@@ -69,7 +70,70 @@ impl LimitsInForce {
         places.into_iter().filter_map(|place| self.limits.get(place))
     }
 
+    pub(super) fn summaries(&self) -> Vec<LimitSummary> {
+        let limits = self.limits.iter().map(|one| LimitSummary {
+            id: Arc::clone(&one.limit.id),
+            allows: allows(&one.limit),
+            callers: one.counter.callers(),
+        });
+        limits.collect()
+    }
+
     pub(super) fn drop_full(&self, now: Duration) {
         self.limits.iter().for_each(|limit| limit.counter.drop_full(now));
+    }
+}
+
+/// What a limit allows, in words.
+fn allows(limit: &RequestLimit) -> String {
+    let keys: Vec<_> = limit.keys.iter().map(key_name).collect();
+    let whose = keys.join(" and ");
+    match &limit.measure {
+        LimitMeasure::Concurrency { requests } => format!("{requests} under way for each {whose}"),
+        LimitMeasure::Rate(rate) => {
+            let at_once = match rate.burst == rate.requests {
+                true => String::new(),
+                false => format!(", {} at once", rate.burst),
+            };
+            format!("{} in {} for each {whose}{at_once}", rate.requests, in_words(rate.per))
+        }
+    }
+}
+
+/// In the largest unit that it is a whole number of.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [("d", 86_400), ("h", 3600), ("min", 60)];
+    let unit = units.into_iter().find(|(_, length)| seconds >= *length && seconds % length == 0);
+    unit.map_or_else(
+        || format!("{seconds} s"),
+        |(name, length)| format!("{} {name}", seconds / length),
+    )
+}
+
+fn key_name(key: &LimitKey) -> String {
+    match key {
+        LimitKey::Principal => "principal".to_owned(),
+        LimitKey::Claim(name) => format!("claim {name}"),
+        LimitKey::ApiKey => "API key".to_owned(),
+        LimitKey::ClientAddress => "client address".to_owned(),
+        LimitKey::Route => "route".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_its_largest_unit() {
+        let check = |seconds, expect: &str| {
+            assert_eq!(in_words(Duration::from_secs(seconds)), expect, "{seconds}");
+        };
+        check(1, "1 s");
+        check(60, "1 min");
+        check(90, "90 s");
+        check(3600, "1 h");
+        check(86_400, "1 d");
     }
 }
