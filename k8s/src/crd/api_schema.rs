@@ -113,7 +113,7 @@ pub struct JsonBounds {
     pub max_bytes: Option<String>,
     /// How deep lists and objects stand in each other. Default: 32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 128))]
+    #[schemars(range(min = 1, max = 120))]
     pub max_depth: Option<u32>,
     /// The most values in a body, those in others counted. Default: 10000.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -177,7 +177,11 @@ fn read_base_path(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Box<s
         }
         let path = text.trim_end_matches('/');
         let whole = path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
-        if whole || path.is_empty() { Ok(path.into()) } else { Err("a path in one spelling") }
+        match path {
+            "" => Ok("/".into()),
+            path if whole => Ok(path.into()),
+            _ => Err("a path in one spelling"),
+        }
     })
 }
 
@@ -191,7 +195,7 @@ fn read_json(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<JsonLimits
     let mut number = |reader: &mut YamlReader, key, default, most| {
         map.take(key).map_or(Some(default), |v| usize::try_from(reader.integer(v, 1..=most)?).ok())
     };
-    let max_depth = number(reader, "maxDepth", default.max_depth, 128);
+    let max_depth = number(reader, "maxDepth", default.max_depth, 120);
     let max_nodes = number(reader, "maxNodes", default.max_nodes, 1_000_000);
     let max_keys = number(reader, "maxKeys", default.max_keys, 100_000);
     map.finish(reader);

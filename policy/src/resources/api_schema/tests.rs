@@ -77,10 +77,11 @@ fn what_compares_nothing_or_something_else_is_refused() {
         ("another mode", with("mode: enforce"), "one of detect, block"),
         ("other answers", with("answers: deny"), "one of ignore, detect, block"),
         ("other operations", with("unknownOperations: ignore"), "one of deny, allow"),
+        ("no description", of("{inline: hello}"), "in the description"),
         ("a base path of dots", with("basePath: /a/../b"), "a path in one spelling"),
         ("a base path with a query", with("basePath: /a?b"), "a path begins with /"),
         ("no bytes", with("json: {maxBytes: 1B}"), "1KiB to 16MiB"),
-        ("endless depth", with("json: {maxDepth: 100000}"), "from 1 to 128"),
+        ("endless depth", with("json: {maxDepth: 100000}"), "from 1 to 120"),
         ("an unknown limit", with("json: {depth: 3}"), "maxDepth"),
         ("a misspelt key", with("modes: block"), "did you mean `mode`"),
     ] {
