@@ -38,7 +38,6 @@ struct Stage {
 
 #[derive(Deserialize, Default)]
 struct Input {
-    dest_addr: Option<String>,
     method: Option<String>,
     uri: Option<String>,
     version: Option<String>,
@@ -180,7 +179,7 @@ fn send(rules: &RuleSet, input: &Input) -> Vec<u32> {
         }
     }
     if input.autocomplete_headers.unwrap_or(true) {
-        complete(&mut headers, input, &body);
+        complete(&mut headers, &body);
     }
     let version = match input.version.as_deref() {
         Some("HTTP/1.0") => Version::HTTP_10,
@@ -218,15 +217,13 @@ fn expanded(text: &str) -> String {
 }
 
 /// What the tests' own runner adds unless a test says no.
-fn complete(headers: &mut HeaderMap, input: &Input, body: &str) {
+fn complete(headers: &mut HeaderMap, body: &str) {
     let mut add = |name: &'static str, value: &str| {
         if let (false, Ok(value)) = (headers.contains_key(name), HeaderValue::from_str(value)) {
             headers.insert(name, value);
         }
     };
-    add("host", input.dest_addr.as_deref().unwrap_or("localhost"));
-    add("user-agent", "go-ftw");
-    add("accept", "*/*");
+    add("connection", "close");
     if !body.is_empty() {
         add("content-length", &body.len().to_string());
         add("content-type", "application/x-www-form-urlencoded");

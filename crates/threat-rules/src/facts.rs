@@ -71,8 +71,13 @@ impl<'a> Facts<'a> {
         let protocol = format!("{:?}", request.version).into_bytes();
         let origin = origin_form(target);
         let (path, query) = split_once(origin, b'?');
+        // As the field has it: decoded once, and what is encoded still was encoded twice.
+        let path = crate::transform::decoded_path(path).map_or(Cow::Borrowed(path), Cow::Owned);
         let line = [method, target, protocol.as_slice()].join(&b' ');
-        let basename = path.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
+        let last = |path: &[u8]| {
+            path.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |slash| slash + 1)
+        };
+        let basename = path.get(last(&path)..).unwrap_or_default().to_vec();
         self.add_one(VariableName::RequestLine, line);
         self.add_one(VariableName::RequestMethod, method);
         self.add_one(VariableName::RequestProtocol, protocol);

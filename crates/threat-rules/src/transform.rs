@@ -7,6 +7,8 @@ mod decode;
 mod escapes;
 mod shape;
 
+pub(crate) use decode::path as decoded_path;
+
 /// One transformation.
 pub(crate) type Transform = fn(&[u8]) -> Option<Vec<u8>>;
 

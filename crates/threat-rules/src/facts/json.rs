@@ -1,6 +1,6 @@
 //! A JSON body as arguments: each text, number and truth by the path that leads to it, `json.user.name`.
 //!
-//! Members of one name are all kept: which of them an application takes is not known here.
+//! Elements of an array have its name. Members of one name are all kept: which of them an application takes is not known here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,16 +52,24 @@ impl Walk {
         name: &[u8],
         read: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        if self.depth >= DEEPEST {
-            return Err(E::custom("too deep"));
-        }
         let length = self.path.len();
         self.path.push(b'.');
         self.path.extend(name);
+        let done = self.deeper(read);
+        self.path.truncate(length);
+        done
+    }
+
+    fn deeper<T, E: Error>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.depth >= DEEPEST {
+            return Err(E::custom("too deep"));
+        }
         self.depth += 1;
         let done = read(self);
         self.depth -= 1;
-        self.path.truncate(length);
         done
     }
 }
@@ -108,16 +116,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let mut place = 0_usize;
-        loop {
-            let name = place.to_string();
-            let more =
-                self.0.below(name.as_bytes(), |walk| elements.next_element_seed(Node(walk)))?;
-            if more.is_none() {
-                return Ok(());
-            }
-            place += 1;
-        }
+        // All elements have the name of their array.
+        while self.0.deeper(|walk| elements.next_element_seed(Node(walk)))?.is_some() {}
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {

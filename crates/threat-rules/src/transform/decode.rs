@@ -4,15 +4,20 @@ use super::{changed, hex_byte, hex_number, narrowed};
 
 /// Undoes percent-encoding and `+`; what is no valid escape stays as it is.
 pub(super) fn url(value: &[u8]) -> Option<Vec<u8>> {
-    percent(value, false)
+    percent(value, false, true)
+}
+
+/// As [`url`], but `+` is itself: a path.
+pub(crate) fn path(value: &[u8]) -> Option<Vec<u8>> {
+    percent(value, false, false)
 }
 
 /// As [`url`], and `%uXXXX`, which some servers understand.
 pub(super) fn url_unicode(value: &[u8]) -> Option<Vec<u8>> {
-    percent(value, true)
+    percent(value, true, true)
 }
 
-fn percent(value: &[u8], unicode: bool) -> Option<Vec<u8>> {
+fn percent(value: &[u8], unicode: bool, plus: bool) -> Option<Vec<u8>> {
     if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return None;
     }
@@ -20,7 +25,7 @@ fn percent(value: &[u8], unicode: bool) -> Option<Vec<u8>> {
     let mut rest = value;
     while let [first, after @ ..] = rest {
         let (byte, used) = match (first, after) {
-            (b'+', _) => (b' ', 0),
+            (b'+', _) if plus => (b' ', 0),
             (b'%', [b'u' | b'U', a, b, c, d, ..]) if unicode => match hex_number(&[*a, *b, *c, *d])
             {
                 Some(code) => (narrowed(code), 5),
