@@ -62,6 +62,7 @@ pub struct ClientLimits {
     /// From a request's first byte to the end of its head (`headerTimeout`).
     pub header_timeout: Option<Duration>,
     /// Open connections from one address, IPv6 by /64 (`connectionsPerAddress`); more are closed at accept.
+    /// Default: what the proxy itself allows.
     pub connections_per_address: Option<u32>,
 }
 

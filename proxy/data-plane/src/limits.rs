@@ -106,6 +106,9 @@ limits! {
     "connections" connections: u32 = 20_000, 1, 1_000_000;
         "Open downstream connections, both directions together, and streams of other proxies that are as good as one; more are closed at accept, streams refused with `connection_limit`.",
         "About 16 KiB each idle: 320 MiB at the limit, less than an app that serves as many needs.";
+    "clientConnections" client_connections: u32 = 2_000, 1, 1_000_000;
+        "Open connections of one client's address (IPv6: its /64) at a gateway, where no ClientTrafficPolicy says `connectionsPerAddress`; more are closed at accept. Proxies in front that a policy lists in `clientAddress` are not counted.",
+        "A tenth of `connections`: no single address keeps the others out.";
     "handshakes" handshakes: u32 = 256, 1, 65_536;
         "TLS handshakes running at once; more wait in the accept queue.",
         "A handshake costs about 0.3 ms of CPU: 256 keep two cores busy for 40 ms, well within every deadline.";

@@ -739,8 +739,8 @@ pub const REASONS: &[Reason] = &[
     ),
     connection(
         "client_connections",
-        "At a gateway: the client's address has as many connections open as its ClientTrafficPolicy allows.",
-        "`limits.connectionsPerAddress` of the policy.",
+        "At a gateway: the client's address has as many connections open as its ClientTrafficPolicy allows, or the proxy.",
+        "`limits.connectionsPerAddress` of the policy; without one `limits.clientConnections` of the proxy.",
     ),
     connection(
         "too_many_handshakes",

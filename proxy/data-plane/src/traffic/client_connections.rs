@@ -1,4 +1,4 @@
-//! How many connections each client's address has open, where a ClientTrafficPolicy limits that.
+//! How many connections each client's address has open at a gateway.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -123,6 +123,15 @@ impl EdgePort {
         self.find(self.port.only())
     }
 
+    /// Whether a listener takes this peer's word for who the client is.
+    #[must_use]
+    pub fn believes(&self, peer: IpAddr) -> bool {
+        let believed = |one: &Arc<EdgeListener>| {
+            one.clients.client_address.as_ref().is_some_and(|known| known.trusted.contain(peer))
+        };
+        self.listeners.values().any(believed)
+    }
+
     /// The listeners, in no order.
     pub fn listeners(&self) -> impl Iterator<Item = &Arc<EdgeListener>> {
         self.listeners.values()

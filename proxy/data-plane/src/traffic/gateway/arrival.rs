@@ -62,14 +62,20 @@ pub(super) async fn read(
     Ok(Arrival { client, destination, io, ahead, aborter, counted })
 }
 
-/// The least of what the Gateway's policies allow one address: which of them the client is for is not known yet.
+/// The least of what the Gateway's policies allow one address: which of them the client is for is not known yet. Where none
+/// says so, a share of all connections, so that no client keeps the others out; but a proxy in front that is believed has
+/// as many clients as it likes.
 fn count(
     worker: &Worker,
     client: SocketAddr,
     port: &EdgePort,
 ) -> Result<Option<CountedConnection>, ConnectionRefusal> {
     let limits = port.listeners().map(|listener| listener.at_port.limits.connections_per_address);
-    let Some(most) = limits.flatten().min() else { return Ok(None) };
+    let most = match limits.flatten().min() {
+        Some(most) => most,
+        None if port.believes(client.ip()) => return Ok(None),
+        None => worker.state.settings.limits.client_connections,
+    };
     let counted = worker.state.edge_clients.begin(client.ip(), most);
     let too_many = || {
         let error = format!("{} has {most} connections already", client.ip());
