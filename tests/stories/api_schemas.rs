@@ -399,6 +399,9 @@ fn an_outside_judge_finds_no_described_request_refused_and_no_other_let_through(
         let run = scene.frontend.command(
             "env",
             &[
+                "-C",
+                // It leaves a cache where it runs.
+                "/run/postern",
                 "HOME=/run/postern",
                 judge.to_str().unwrap(),
                 "run",
