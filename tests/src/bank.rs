@@ -63,6 +63,7 @@ impl Bank {
     #[must_use]
     pub fn start(mesh: &Mesh) -> Self {
         install(mesh, "roles");
+        mesh.policy("schemas", &example::shipped(mesh, "bank/schemas"));
         for name in SUGGESTED {
             install(mesh, &format!("{name}-allow"));
         }
@@ -87,6 +88,7 @@ impl Bank {
         let login = login.arg("--key=/run/postern/key.p8");
         let login = login.arg("--keys=/run/postern/resources/login-keys.json");
         let login = service(mesh, "login", 3, more).app(login).lay_out();
+        describe(&login);
         replace(&login.directory().join("people.json"), &people());
         login.start_processes();
         login.ready();
@@ -94,7 +96,11 @@ impl Bank {
             let app = App::new(&format!("bank-{name}"));
             let file = format!("--database=/run/postern/{name}.db");
             let app = if database { app.arg(file) } else { app };
-            service(mesh, name, number, more).app(app).start()
+            let pod = service(mesh, name, number, more).app(app).lay_out();
+            describe(&pod);
+            pod.start_processes();
+            pod.ready();
+            pod
         };
         let audit = start("audit", 7, true);
         let (accounts, payments) = (start("accounts", 4, true), start("payments", 6, false));
@@ -181,6 +187,13 @@ impl Bank {
 /// Puts a resource file of the bank in force.
 fn install(mesh: &Mesh, name: &str) {
     mesh.policy(name, &example::shipped(mesh, &format!("bank/policies/{name}")));
+}
+
+/// Lays what a service takes and answers beside its proxy.
+fn describe(pod: &Pod) {
+    let shipped = example::file(&format!("bank/openapi/{}", pod.name()));
+    let text = fs::read_to_string(shipped).expect("the bank's descriptions are there");
+    replace(&pod.directory().join("openapi.yaml"), &text);
 }
 
 /// Who may log in, as the login service reads it.

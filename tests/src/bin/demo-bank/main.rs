@@ -14,6 +14,7 @@
 mod day;
 mod neighbours;
 mod record;
+mod schemas;
 mod suggested;
 mod two_people;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     day::show(&mut table, &bank);
     two_people::show(&mut table, &bank);
     neighbours::show(&mut table, &bank);
+    schemas::show(&mut table, &bank);
     record::show(&mut table, &bank);
     table.print();
     println!("\nFrom /metrics of transfers' proxy:\n{}", metrics(&bank));
