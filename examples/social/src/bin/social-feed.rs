@@ -64,6 +64,8 @@ async fn ask(fetcher: &Fetcher, url: &str, as_user: Option<&HeaderValue>) -> Res
     match fetcher.fetch_for(Method::GET, url, as_user).await {
         Ok((StatusCode::OK, body)) => serde_json::from_slice(&body)
             .map_err(|_| text(StatusCode::BAD_GATEWAY, "no JSON came back\n")),
+        // Who says nothing of themselves may have posts all the same.
+        Ok((StatusCode::NOT_FOUND, _)) => Ok(Value::Null),
         Ok((status, body)) => Err(text(status, body)),
         Err(error) => Err(text(StatusCode::BAD_GATEWAY, format!("{error:#}\n"))),
     }

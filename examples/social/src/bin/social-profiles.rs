@@ -42,8 +42,11 @@ async fn handle(profiles: Profiles, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     match (request.method().clone(), path.strip_prefix("/profiles/")) {
         (Method::GET, Some(name)) => {
-            let text = profiles.lock().get(name).cloned();
-            json_answer(StatusCode::OK, &json!({"name": name, "text": text}))
+            let said = profiles.lock().get(name).cloned();
+            said.map_or_else(
+                || text(StatusCode::NOT_FOUND, "nobody of this name says anything\n"),
+                |said| json_answer(StatusCode::OK, &json!({"name": name, "text": said})),
+            )
         }
         (Method::PUT, Some(name)) if name == user => match read_body(request).await {
             Ok(body) => {

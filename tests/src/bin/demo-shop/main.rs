@@ -11,6 +11,7 @@
     reason = "a demo prints, and a step that cannot be done ends it with the words of what broke"
 )]
 
+mod abuse;
 mod customers;
 mod inside;
 mod limits;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     customers::show(&mut table, &online, &ann, &bob);
     inside::show(&mut table, &online);
     limits::show(&mut table, &online, &ann, &bob);
+    abuse::show(&mut table, &online, &ann);
     logout::show(&mut table, &online, &ann, &bob);
     table.print();
     println!("\nFrom /metrics of the gateway:\n{}", metrics(&online));
@@ -50,6 +52,7 @@ fn metrics(online: &OnlineShop) -> String {
         "postern_sign_in_total",
         "postern_token_exchange_total",
         "postern_rate_limit_decisions_total",
+        "postern_abuse_total",
         "postern_panics_total",
     ] {
         let lines = metrics.lines(name);

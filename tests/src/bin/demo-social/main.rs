@@ -10,6 +10,7 @@
     reason = "a demo prints, and a step that cannot be done ends it with the words of what broke"
 )]
 
+mod abuse;
 mod accounts;
 mod limits;
 mod logout;
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
     accounts::show(&mut table, &social);
     people::show(&mut table, &social);
     refusals::show(&mut table, &social);
+    abuse::names(&mut table, &social);
     limits::show(&mut table, &social);
+    abuse::pages(&mut table, &social);
     logout::show(&mut table, &social);
     table.print();
     println!("\nFrom /metrics of posts' proxy:\n{}", metrics(&social));
@@ -51,6 +54,7 @@ fn metrics(social: &Social) -> String {
         ("postern_requests_total", "response_code=\"401\""),
         ("postern_authorization_decisions_total", ""),
         ("postern_rate_limit_decisions_total", ""),
+        ("postern_abuse_total", ""),
         ("postern_panics_total", ""),
     ] {
         let lines = metrics.lines(name);
