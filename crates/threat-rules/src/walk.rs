@@ -27,6 +27,9 @@ const PARANOIA: [&[u8]; 4] = [
     b"paranoia_level",
 ];
 
+/// So many values that one rule matched are remembered for the next link of its chain; more than a document has.
+const MOST_MATCHED: usize = 8_192;
+
 /// What is known of a rule set before any request: where its rules begin to look at requests, and what the rules
 /// before that have set.
 pub(crate) struct Start {
@@ -326,7 +329,7 @@ impl<'s, 'r> Walk<'s, 'r> {
         if first && !self.scene.is_of_walk(variable) {
             self.chain_variable = Some(shown(variable, key));
         }
-        if self.scene.matched.len() < Inspection::MOST_MATCHES {
+        if self.scene.matched.len() < MOST_MATCHED {
             let name = if key.is_empty() {
                 name_of(variable).into_owned().into_bytes()
             } else {

@@ -500,3 +500,23 @@ fn attacks_are_found_by_rules_of_their_kind() {
     }
     assert!(missed.is_empty(), "{} of {}:\n{}", missed.len(), rows.len(), missed.join("\n"));
 }
+
+/// Values that the detector of SQL takes for SQL and the next link does not, in front of one that both do.
+#[test]
+fn decoys_do_not_hide_an_attack() {
+    let decoys = "a=(a)+or+(b)&".repeat(500);
+    let found =
+        post("application/x-www-form-urlencoded", format!("{decoys}z={}", encoded("1' or '1'='1")))
+            .inspect(1);
+    assert!(found.matches.iter().any(|found| found.rule == 9_100_601), "{found:?}");
+}
+
+/// A name that is cut where it stands before other names is looked at whole.
+#[test]
+fn s49_long_names_hide_nothing_and_are_not_copied() {
+    let name = "n".repeat(2_000) + "' or '1'='1";
+    let body = serde_json::json!({ (name.as_str()): vec!["x"; 1_000] }).to_string();
+    let found = post("application/json", body).inspect(1);
+    assert!(found.matches.iter().any(|found| found.group == RuleGroup::Sql), "{found:?}");
+    assert!(found.matches.iter().all(|found| found.variable.len() <= 64));
+}

@@ -11,6 +11,8 @@ use super::{Facts, MOST_VALUES};
 
 /// Deeper documents are looked at as text.
 const DEEPEST: usize = 64;
+/// The names of values are no longer than about this.
+const LONGEST_PATH: usize = 512;
 
 /// Adds what the document says; whether it could be read.
 pub(super) fn add(facts: &mut Facts<'_>, body: &[u8]) -> bool {
@@ -46,15 +48,20 @@ impl Walk {
         Ok(())
     }
 
-    /// Does `read` with one more name at the end of the path.
+    /// Does `read` with one more name at the end of the path. A name that would make the path longer than it may be is
+    /// cut there, and looked at whole as a value of its own: otherwise each value below would carry a copy of it.
     fn below<T, E: Error>(
         &mut self,
         name: &[u8],
         read: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         let length = self.path.len();
+        let room = LONGEST_PATH.saturating_sub(length + 1);
+        if name.len() > room {
+            self.add::<E>(name)?;
+        }
         self.path.push(b'.');
-        self.path.extend(name);
+        self.path.extend(name.iter().take(room));
         let done = self.deeper(read);
         self.path.truncate(length);
         done

@@ -2,29 +2,101 @@
 
 use std::borrow::Cow;
 
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use zentinel_modsec::parser::VariableName;
-use zentinel_modsec::variables::{Collection, RequestData};
 
-use super::Facts;
+use super::{Facts, MOST_VALUES};
 
-/// Adds what the document says; whether it could be read.
+/// Deeper documents are looked at as text.
+const DEEPEST: usize = 64;
+
+/// Adds what the document says; whether it could be read, and has no declarations of its own, which only the text shows.
 pub(super) fn add(facts: &mut Facts<'_>, body: &[u8]) -> bool {
     facts.processor = "XML";
-    let mut document = RequestData::new();
-    document.append_body(body);
-    let read = document.parse_xml_body();
-    for (name, value) in document.args_post.all() {
-        let key = if name.contains(".@") { &b"//@*"[..] } else { &b"/*"[..] };
-        facts.add(VariableName::Xml, key, Cow::Owned(value.as_bytes().to_vec()));
+    let mut found = Vec::new();
+    let read = read(body, &mut found);
+    for (key, value) in found {
+        facts.add(VariableName::Xml, key, Cow::Owned(value.into_bytes()));
     }
-    if read.is_err() {
+    if read.is_none() {
         facts.body_error = Some("the body is no XML, or has entities of its own, or is too much");
     }
-    read.is_ok() && !declares(body)
+    read == Some(Declarations::None)
 }
 
-/// Whether the document declares anything of its own, which is looked at as text besides.
-fn declares(body: &[u8]) -> bool {
-    body.windows(3)
-        .any(|window| window == b"<!D" || window == b"<!d" || window == b"<!E" || window == b"<!e")
+/// Whether a document declares anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Declarations {
+    None,
+    Some,
+}
+
+type Found = Vec<(&'static [u8], String)>;
+
+/// Reads a document; `None` where it cannot be read as a whole. Texts that references of characters take apart are put
+/// together, so that nothing hides between them.
+fn read(body: &[u8], found: &mut Found) -> Option<Declarations> {
+    let mut reader = Reader::from_reader(body);
+    reader.config_mut().check_end_names = true;
+    let mut declarations = Declarations::None;
+    let mut open: Vec<String> = Vec::new();
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        match reader.read_event_into(&mut buffer).ok()? {
+            Event::Start(element) => {
+                attributes(&reader, &element, found)?;
+                open.push(String::new());
+            }
+            Event::Empty(element) => attributes(&reader, &element, found)?,
+            Event::End(_) => push(found, b"/*", open.pop()?)?,
+            Event::Text(text) => append(&mut open, &text.decode().ok()?),
+            Event::CData(text) => append(&mut open, &String::from_utf8_lossy(&text)),
+            Event::GeneralRef(name) => append(&mut open, &character(&name.decode().ok()?)?),
+            Event::DocType(_) => declarations = Declarations::Some,
+            Event::Eof => return open.is_empty().then_some(declarations),
+            _ => {}
+        }
+        if open.len() > DEEPEST {
+            return None;
+        }
+    }
+}
+
+fn attributes(reader: &Reader<&[u8]>, element: &BytesStart<'_>, found: &mut Found) -> Option<()> {
+    for attribute in element.attributes() {
+        let value = attribute
+            .ok()?
+            .decoded_and_normalized_value(XmlVersion::Implicit1_0, reader.decoder())
+            .ok()?;
+        push(found, b"//@*", value.into_owned())?;
+    }
+    Some(())
+}
+
+fn push(found: &mut Found, key: &'static [u8], value: String) -> Option<()> {
+    if !value.trim().is_empty() {
+        found.push((key, value));
+    }
+    (found.len() <= MOST_VALUES).then_some(())
+}
+
+fn append(open: &mut [String], text: &str) {
+    if let Some(current) = open.last_mut() {
+        current.push_str(text);
+    }
+}
+
+/// What a reference to a character means; an entity of the document's own means nothing here.
+fn character(name: &str) -> Option<String> {
+    if let Some(known) = quick_xml::escape::resolve_predefined_entity(name) {
+        return Some(known.to_owned());
+    }
+    let digits = name.strip_prefix('#')?;
+    let code = match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+        None => digits.parse().ok()?,
+    };
+    char::from_u32(code).map(String::from)
 }
