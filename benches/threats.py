@@ -40,7 +40,7 @@ def order():
     document = {
         "items": [dict(item, sku=f"A-{number}") for number in range(4)],
         "address": {"name": "Siobhan O'Neill", "street": "1 O'Connell St.", "city": "Dublin", "country": "IE"},
-        "note": "Please leave it at the door; the bell is broken. " * 8,
+        "note": "Please leave it at the door; the bell is broken. " * 12,
     }
     return json.dumps(document).encode()
 
