@@ -105,6 +105,9 @@ async fn serve(acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
         }
         None => None,
     };
+    if let Some(framing) = path.strip_prefix("/endless/") {
+        return answer_without_end(&mut stream, framing == "chunked").await;
+    }
     let answered = match (path, posted) {
         ("/echo", Some(body)) => {
             let who = head.lines().find_map(|line| line.strip_prefix("authorization: "));
@@ -119,6 +122,19 @@ async fn serve(acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
         None => std::future::pending().await,
     }
     let _ = stream.shutdown().await;
+}
+
+/// Goes on until the other side has ended the connection.
+async fn answer_without_end(stream: &mut (impl tokio::io::AsyncWrite + Unpin), is_chunked: bool) {
+    let (framing, part) = match is_chunked {
+        true => ("transfer-encoding: chunked", format!("1000\r\n{}\r\n", " ".repeat(0x1000))),
+        false => ("connection: close", " ".repeat(0x1000)),
+    };
+    let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
+    let mut written = stream.write_all(head.as_bytes()).await;
+    while written.is_ok() {
+        written = stream.write_all(part.as_bytes()).await;
+    }
 }
 
 /// `None` leaves the caller waiting.
@@ -197,6 +213,20 @@ async fn s35_ssrf_and_file_reads_a_forbidden_address_is_never_dialled() {
     let found = server.fetched("/document", 3, &[]).await;
     assert!(found.contains("is not called"), "{found}");
     assert_eq!(server.connections.load(Ordering::Relaxed), 0);
+}
+
+/// CVE-2026-26998: the answer of a call beside a request was read into memory without a bound. All calls of this kind go
+/// through here: keys, discovery, introspection, tokens.
+#[tokio::test]
+async fn cve_2026_26998_an_answer_without_end_is_read_to_its_bound() {
+    let server = WebServer::start().await;
+    let allowed = [address::parse_block("127.0.0.1").unwrap()];
+    for path in ["/endless/chunked", "/endless/closed"] {
+        let fetched = server.fetched(path, 0, &allowed).await;
+        assert!(fetched.contains("sent more than 1 MiB"), "{path}: {fetched:.200}");
+        let posted = server.posted(path, None).await;
+        assert!(posted.contains("sent more than 1 MiB"), "{path}: {posted:.200}");
+    }
 }
 
 #[tokio::test]
