@@ -1,5 +1,5 @@
 //! Messages against a description of a bank: what is let through and what is refused, with its place.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::type_complexity)]
 
 use std::sync::LazyLock;
 
