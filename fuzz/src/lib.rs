@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 30] = [
+pub const TARGETS: [(&str, Target); 32] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -52,4 +52,6 @@ pub const TARGETS: [(&str, Target); 30] = [
     ("sign_in_flow", targets::sign_in_flow),
     ("return_target", targets::return_target),
     ("cookie_header", targets::cookie_header),
+    ("api_description", targets::api_description),
+    ("api_request", targets::api_request),
 ];

@@ -7,6 +7,7 @@ mod names;
 mod oauth;
 mod raw;
 mod review;
+mod schemas;
 mod service;
 mod stores;
 mod threats;
@@ -23,6 +24,7 @@ pub use oauth::{
 };
 pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
+pub use schemas::{api_description, api_request};
 pub use service::service;
 pub use stores::{revocations, store_reply};
 pub use threats::{threat_request, threat_rules};
