@@ -225,3 +225,41 @@ fn s49_a_schema_in_two_branches_of_itself_costs_no_power_of_the_depth() {
     assert_eq!(put(&description, &deep("1")), Ok(()));
     assert_eq!(put(&description, &deep("\"no\"")), Err("body: schema".to_owned()));
 }
+
+/// Components that refer to each other in a row.
+fn chain(length: usize, link: impl Fn(usize) -> String) -> String {
+    let mut text =
+        with_schema("3.1.0", "{$ref: '#/components/schemas/A0'}") + "components:\n  schemas:\n";
+    for index in 0..length {
+        text.push_str(&format!("    A{index}: {}\n", link(index + 1)));
+    }
+    text + &format!("    A{length}: {{type: string}}\n")
+}
+
+#[test]
+fn chains_of_schemas_end() {
+    let combined = |to: usize| format!("{{allOf: [{{$ref: '#/components/schemas/A{to}'}}]}}");
+    assert!(told(&chain(10, combined)).is_empty());
+    let found = told(&chain(5_000, combined));
+    assert!(
+        found.iter().any(|problem| problem.contains("combined of more than 32 schemas")),
+        "{found:?}"
+    );
+    let within =
+        |to: usize| format!("{{properties: {{a: {{$ref: '#/components/schemas/A{to}'}}}}}}");
+    assert!(told(&chain(5_000, within)).is_empty());
+}
+
+#[test]
+fn schemas_cannot_multiply() {
+    let many = |to: usize| {
+        format!(
+            "{{allOf: [{}]}}",
+            vec![format!("{{$ref: '#/components/schemas/A{to}'}}"); 40].join(", ")
+        )
+    };
+    assert!(told(&chain(14, many)).is_empty());
+    let patterns: String = (0..1_001).map(|index| format!("{{pattern: a{index}}}, ")).collect();
+    let found = told(&with_schema("3.1.0", &format!("{{anyOf: [{patterns}]}}")));
+    assert!(found.iter().any(|problem| problem.contains("more than 1000 patterns")), "{found:?}");
+}

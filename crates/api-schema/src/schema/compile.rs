@@ -14,7 +14,9 @@ use crate::refusal::SchemaRefusal;
 /// The name of the description among schemas.
 const DESCRIPTION: &str = "urn:postern:description";
 /// The largest compiled pattern, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
+const MAX_PATTERN: usize = 256 << 10;
+/// The most patterns of a description; those that are the same count once.
+pub(super) const MAX_PATTERNS: usize = 1_000;
 /// What a pattern may use for its automaton, for each thread that searches: a slower search needs nothing of it.
 const MAX_AUTOMATON: usize = 64 << 10;
 /// The longest pointer told, in bytes.
@@ -35,8 +37,20 @@ impl CompiledSchemas {
     pub(crate) fn compile(schemas: Schemas, reader: &mut Reader<'_>) -> Self {
         let request = schemas.translated(Direction::Request);
         let answer = schemas.translated(Direction::Answer);
+        let (mut reached, mut values) = (Vec::new(), 0_usize);
+        for (pointer, direction) in &schemas.roots {
+            if values <= circles::MAX_COMPILED {
+                let reach = circles::reach(schemas.translated(*direction), pointer);
+                values = values.saturating_add(reach.values);
+                reached.push(reach);
+            }
+        }
         let mut validators = Vec::new();
-        if let (Ok(request), Ok(answer)) = (registry(request), registry(answer)) {
+        if values > circles::MAX_COMPILED {
+            let message =
+                "schemas that are too large once each is written out; split the description";
+            reader.problem("", message);
+        } else if let (Ok(request), Ok(answer)) = (registry(request), registry(answer)) {
             let patterns = PatternCache::new();
             for (pointer, direction) in &schemas.roots {
                 let registry = match direction {
@@ -52,13 +66,7 @@ impl CompiledSchemas {
             reader.problem("", "schemas that cannot be told apart");
         }
         let directions = schemas.roots.iter().map(|(_, direction)| *direction).collect();
-        let telling = schemas
-            .roots
-            .iter()
-            .map(|(pointer, direction)| {
-                circles::tells_places(schemas.translated(*direction), pointer)
-            })
-            .collect();
+        let telling = reached.iter().map(|reach| reach.tells_places).collect();
         Self { validators, directions, telling, names: schemas.names }
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Schemas {
     references: Vec<(String, String)>,
     /// All names of properties.
     names: HashSet<Box<str>>,
+    /// Patterns that were looked at, and what is wrong with them.
+    patterns: HashMap<String, Result<(), String>>,
     roots: Vec<(String, Direction)>,
     ids: HashMap<(String, Direction), SchemaId>,
 }
@@ -66,6 +68,7 @@ impl Schemas {
             in_place: HashMap::new(),
             references: Vec::new(),
             names: HashSet::new(),
+            patterns: HashMap::new(),
             roots: Vec::new(),
             ids: HashMap::new(),
         }
@@ -145,6 +148,19 @@ impl Schemas {
                 *place = schema;
             }
         }
+    }
+
+    /// Looks at a pattern, once.
+    fn check_pattern(&mut self, pattern: &str) -> Result<(), String> {
+        if let Some(known) = self.patterns.get(pattern) {
+            return known.clone();
+        }
+        if self.patterns.len() >= compile::MAX_PATTERNS {
+            return Err(format!("more than {} patterns", compile::MAX_PATTERNS));
+        }
+        let checked = compile::check_pattern(pattern);
+        self.patterns.insert(pattern.to_owned(), checked.clone());
+        checked
     }
 
     /// Reads what schemas refer to, until everything was read.

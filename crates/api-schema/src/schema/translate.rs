@@ -61,6 +61,8 @@ pub(crate) const DIALECTS: &[&str] = &[
 ];
 /// How far properties are looked for in what a schema is combined of.
 const MAX_STEPS: usize = 8;
+/// How many schemas are looked at for them.
+const MAX_LOOKS: usize = 200;
 
 /// The translation of one schema for one direction.
 pub(super) struct Translation<'t, 'a, 's> {
@@ -93,7 +95,8 @@ impl Translation<'_, '_, '_> {
         };
         let mut out = Map::new();
         let mut hidden = hidden.clone();
-        self.collect_hidden(part.value, MAX_STEPS, &mut hidden);
+        let mut looks = MAX_LOOKS;
+        self.collect_hidden(part.value, MAX_STEPS, &mut looks, &mut hidden);
         for (name, value) in fields {
             let field = Part { pointer: part.below(name), value };
             self.keyword(name, part, &field, &hidden, &mut out);
@@ -241,7 +244,7 @@ impl Translation<'_, '_, '_> {
         let mut schemas = Map::new();
         for (key, schema) in field.entries() {
             if name == "patternProperties"
-                && let Err(message) = compile::check_pattern(key)
+                && let Err(message) = self.schemas.check_pattern(key)
             {
                 self.reader.problem(&schema.pointer, message);
             }
@@ -279,10 +282,17 @@ impl Translation<'_, '_, '_> {
     }
 
     /// Properties that do not belong to this direction, of a schema and of all that it is combined of.
-    fn collect_hidden(&self, schema: &Value, steps: usize, hidden: &mut HashSet<String>) {
-        let Some(steps) = steps.checked_sub(1) else {
+    fn collect_hidden(
+        &self,
+        schema: &Value,
+        steps: usize,
+        looks: &mut usize,
+        hidden: &mut HashSet<String>,
+    ) {
+        let (Some(steps), Some(left)) = (steps.checked_sub(1), looks.checked_sub(1)) else {
             return;
         };
+        *looks = left;
         if let Some(Value::Object(properties)) = schema.get("properties") {
             for (name, property) in properties {
                 if hides(self.reader, property, self.direction) {
@@ -292,7 +302,7 @@ impl Translation<'_, '_, '_> {
         }
         let all = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
         for part in all.chain(target(self.reader, schema)) {
-            self.collect_hidden(part, steps, hidden);
+            self.collect_hidden(part, steps, looks, hidden);
         }
     }
 
@@ -301,7 +311,7 @@ impl Translation<'_, '_, '_> {
             self.reader.problem(&field.pointer, "a pattern that is no text");
             return;
         };
-        match compile::check_pattern(pattern) {
+        match self.schemas.check_pattern(pattern) {
             Ok(()) => drop(out.insert("pattern".to_owned(), field.value.clone())),
             Err(message) => self.reader.problem(&field.pointer, message),
         }
