@@ -108,7 +108,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("postern-tests", &["bank", "example-issuer", "identity", "policy", "k8s", "shop", "social"]),
     (
         "postern-benches",
-        &["identity", "policy", "data-plane", "issuance-messages", "agent", "authority"],
+        &[
+            "api-schema",
+            "identity",
+            "policy",
+            "data-plane",
+            "issuance-messages",
+            "agent",
+            "authority",
+        ],
     ),
 ];
 
