@@ -96,6 +96,7 @@ pub fn refusals(counts: &[CountedRequests]) -> Listed<RefusalCount> {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
 
