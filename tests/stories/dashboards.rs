@@ -235,7 +235,7 @@ fn s43_admin_and_debug_what_strangers_send_is_text_on_the_page() {
     let rules = json!({"left_out": 0, "shown": [{"rule": 942_100, "group": "", "variable": ""}]});
     data["detections"] = json!({"left_out": 0, "shown": [{"time": 1, "policy": "", "action": "", "score": 5, "threshold": 5,
         "rules": rules, "source_principal": "", "source_ip": "", "method": "", "host": "", "path": ""}]});
-    data["blocks"] = json!({"left_out": 0, "shown": [{"policy": "", "caller": "", "why": "", "mode": "", "since": 1, "until": 2}]});
+    data["blocks"] = json!({"left_out": 0, "shown": [{"policy": "", "key": "", "caller": "", "why": "", "mode": "", "since": 1, "until": 2}]});
     replace_texts(&mut data, hostile);
     page.pretend(DATA, &data);
     page.expect_seen("h1:has-text(\"<script>hit()</script>\")");

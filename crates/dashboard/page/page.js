@@ -331,7 +331,7 @@ function threats() {
     })),
     { empty: 'Nothing was found.', leftOut: data.detections?.left_out });
   table('blocks-body', 'Callers that are blocked', [{ name: 'Who', head: true }, { name: 'Policy' }, { name: 'Why', wide: true }, { name: 'Since' }, { name: 'Ends' }],
-    (data.blocks?.shown ?? []).map((one) => ({ key: `${one.policy} ${one.caller}`, says: [one, Math.round(now() / 10)], cells: () => [identity(one.caller, 'nobody proven'), [one.policy, small(state(one.mode === 'block' ? 'bad' : 'late', one.mode === 'block' ? 'refused' : 'only watched'))], one.why, ago(one.since), `in ${span(one.until - now())}`] })),
+    (data.blocks?.shown ?? []).map((one) => ({ key: `${one.policy} ${one.key} ${one.caller}`, says: [one, Math.round(now() / 10)], cells: () => [[...identity(one.caller, 'nobody proven'), small(one.key)], [one.policy, small(state(one.mode === 'block' ? 'bad' : 'late', one.mode === 'block' ? 'refused' : 'only watched'))], one.why, ago(one.since), `in ${span(one.until - now())}`] })),
     { empty: 'Nobody is blocked.', leftOut: data.blocks?.left_out });
 }
 

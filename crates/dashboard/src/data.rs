@@ -36,7 +36,7 @@ pub struct DashboardData {
     /// What threat rules found, the latest first; absent where nothing ever was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detections: Option<Listed<Detection>>,
-    /// Callers that are blocked for a while; absent where no policy blocks.
+    /// Callers that are blocked for a while; absent where nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Listed<Block>>,
 }
@@ -214,12 +214,14 @@ pub struct DetectedRule {
 pub struct Block {
     /// The policy, `namespace/name`.
     pub policy: String,
-    /// Who, as the policy's key says.
+    /// What callers are told apart by: `principal`, `clientAddress`, `claim` or `apiKey`.
+    pub key: &'static str,
+    /// Who, by that key.
     pub caller: String,
     /// Why, in words.
     pub why: String,
     /// Whether it is refused, or only said: `block` or `detect`.
-    pub mode: String,
+    pub mode: &'static str,
     /// Since when.
     pub since: u64,
     /// Until when.

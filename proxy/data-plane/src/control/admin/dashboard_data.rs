@@ -4,17 +4,18 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use dashboard::bounds::{
-    CERTIFICATES, DETECTED_RULES, DETECTIONS, ENDPOINTS, LIMITS, LISTENERS, POLICIES, ROUTES,
-    SERVICES, shortened,
+    BLOCKS, CERTIFICATES, DETECTED_RULES, DETECTIONS, ENDPOINTS, LIMITS, LISTENERS, POLICIES,
+    ROUTES, SERVICES, shortened,
 };
 use dashboard::data::{
-    CertificateAge, DetectedRule, Detection, EndpointView, LimitState, ListenerState, Program,
-    RouteCount, ServiceState,
+    Block, CertificateAge, DetectedRule, Detection, EndpointView, LimitState, ListenerState,
+    Program, RouteCount, ServiceState,
 };
 use dashboard::denials::{self, RefusedTraffic, SeenMiss, SeenRequest};
 use dashboard::{DashboardData, Listed, edges};
 use policy::service::{EndpointAddress, Service};
 
+use crate::traffic::abuse::BlockRecord;
 use crate::traffic::balancing::EndpointStates;
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::state::ProxyState;
@@ -39,7 +40,7 @@ pub(super) fn collect(state: &ProxyState) -> DashboardData {
         routes: routes(state),
         listeners: listeners(state),
         detections: detections(state),
-        blocks: None,
+        blocks: blocks(state),
     }
 }
 
@@ -228,5 +229,32 @@ fn detection(record: &DetectionRecord) -> Detection {
         method: shortened(&record.method),
         host: shortened(&record.host),
         path: shortened(&record.path),
+    }
+}
+
+/// `None` while nobody is blocked, as in a proxy without AbusePolicies.
+fn blocks(state: &ProxyState) -> Option<Listed<Block>> {
+    let blocks = state.abuse.blocks();
+    (!blocks.is_empty()).then(|| Listed::first(BLOCKS, blocks.iter().map(block)))
+}
+
+fn block(record: &BlockRecord) -> Block {
+    let why = match record.cause {
+        "refusals" => "most of what it asked for was refused",
+        "enumeration" => "it asked for many paths that are not there",
+        other => other,
+    };
+    let again = match record.repeated {
+        0 => String::new(),
+        times => format!(", again after {times} before"),
+    };
+    Block {
+        policy: shortened(&record.policy),
+        key: record.key,
+        caller: shortened(&record.caller),
+        why: format!("{why}{again}"),
+        mode: if record.enforced { "block" } else { "detect" },
+        since: record.since,
+        until: record.until,
     }
 }
