@@ -104,7 +104,8 @@ fn allows(limit: &RequestLimit) -> String {
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [("d", 86_400), ("h", 3600), ("min", 60)];
-    let unit = units.into_iter().find(|(_, length)| seconds >= *length && seconds % length == 0);
+    let unit =
+        units.into_iter().find(|(_, length)| seconds >= *length && seconds.is_multiple_of(*length));
     unit.map_or_else(
         || format!("{seconds} s"),
         |(name, length)| format!("{} {name}", seconds / length),
