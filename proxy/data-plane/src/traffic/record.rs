@@ -35,7 +35,7 @@ use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
 use crate::traffic::review::RequestReview;
-use crate::traffic::threats::ThreatFinding;
+use crate::traffic::threats::finding::ThreatFinding;
 pub use api_note::ApiNote;
 use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;

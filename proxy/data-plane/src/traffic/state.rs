@@ -43,8 +43,8 @@ use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::sign_in::shared::SignIns;
-use crate::traffic::threats::ThreatInspector;
 use crate::traffic::threats::detections::RecentDetections;
+use crate::traffic::threats::inspector::ThreatInspector;
 use crate::traffic::token_exchange::exchanger::TokenExchanger;
 use crate::traffic::token_keys::TokenKeys;
 

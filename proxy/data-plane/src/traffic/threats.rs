@@ -4,7 +4,9 @@
 //! `threat-rules`, on threads beside the workers ([`pool`]). Where no policy is about a request, it costs one look.
 
 pub mod detections;
+pub(crate) mod finding;
 mod found;
+pub mod inspector;
 pub(crate) mod memory;
 pub mod pool;
 pub mod rule_sets;
@@ -25,40 +27,11 @@ use crate::http::body::BodyBeginning;
 use crate::http::body::decoded::ContentCoding;
 use crate::http::error::RequestError;
 use crate::http::headers::is_native_grpc;
-use crate::limits::Limits;
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::inspect_phase::{self, InspectedPlace, ReadFailure};
 use crate::traffic::state::ProxyState;
-pub(crate) use found::ThreatFinding;
-use memory::InspectionMemory;
-use pool::InspectionPool;
-use rule_sets::RuleSets;
 use subject::InspectionSubject;
 use verdict::{Looked, ThreatVerdict};
-
-/// Everything by which requests are looked through. One for all workers.
-pub struct ThreatInspector {
-    /// The rules in force.
-    pub rule_sets: RuleSets,
-    pool: InspectionPool,
-    pub(crate) memory: InspectionMemory,
-}
-
-impl ThreatInspector {
-    /// Without rules yet.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
-        Self {
-            rule_sets: RuleSets::default(),
-            pool: InspectionPool::new(
-                number(limits.inspection_threads),
-                number(limits.inspection_queue),
-            ),
-            memory: InspectionMemory::new(number(limits.inspection_memory.0)),
-        }
-    }
-}
 
 /// Looks through a request, where a ThreatPolicy is about it.
 ///

@@ -5,43 +5,14 @@ use std::sync::Arc;
 use policy::ThreatRule;
 
 use super::detections::{DetectedRule, DetectionRecord};
+use super::finding::ThreatFinding;
 use super::verdict::{Looked, ThreatVerdict};
 use crate::clock::unix_now;
-use crate::telemetry::log_line::LogLine;
 use crate::traffic::exchange::Exchange;
 use crate::traffic::state::ProxyState;
 
 /// The most rules that a record lists.
 const MAX_RULES: usize = 16;
-
-/// What the log says of a request that rules found something in, or that they did not see.
-pub(crate) struct ThreatFinding {
-    policy: Arc<str>,
-    action: &'static str,
-    score: u32,
-    rules: Vec<DetectedRule>,
-    missed: Option<&'static str>,
-    is_attack: bool,
-}
-
-impl ThreatFinding {
-    /// True when the rules found an attack: then it is logged whatever the access log has.
-    pub(crate) fn is_attack(&self) -> bool {
-        self.is_attack
-    }
-
-    pub(crate) fn write(&self, line: &mut LogLine<'_>) {
-        line.text("threat_policy", &self.policy);
-        if !self.rules.is_empty() {
-            line.word("threat_action", self.action)
-                .number("threat_score", self.score)
-                .json("threat_rules", &self.rules);
-        }
-        if let Some(missed) = self.missed {
-            line.word("threat_missed", missed);
-        }
-    }
-}
 
 /// Counts a request that was looked through, and keeps what was found in it.
 pub(super) fn record(

@@ -1,0 +1,30 @@
+//! Everything by which requests are looked through.
+
+use super::memory::InspectionMemory;
+use super::pool::InspectionPool;
+use super::rule_sets::RuleSets;
+use crate::limits::Limits;
+
+/// Everything by which requests are looked through. One for all workers.
+pub struct ThreatInspector {
+    /// The rules in force.
+    pub rule_sets: RuleSets,
+    pub(super) pool: InspectionPool,
+    pub(crate) memory: InspectionMemory,
+}
+
+impl ThreatInspector {
+    /// Without rules yet.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let number = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            rule_sets: RuleSets::default(),
+            pool: InspectionPool::new(
+                number(limits.inspection_threads),
+                number(limits.inspection_queue),
+            ),
+            memory: InspectionMemory::new(number(limits.inspection_memory.0)),
+        }
+    }
+}
