@@ -47,7 +47,7 @@ impl OnlineShop {
         mesh.policy("shop-cert", &web.server(&["shop.example"]).secret("shop-cert"));
         mesh.policy("shop-oidc", &secret("shop-oidc", "client-secret", SECRET.as_bytes()));
         mesh.policy("shop-session", &secret("shop-session", "current", &[7; 32]));
-        for name in ["gateway", "sign-in", "limits", "abuse", "inside"] {
+        for name in ["gateway", "sign-in", "limits", "abuse", "threats", "inside"] {
             mesh.policy(&format!("online-{name}"), &shipped(&mesh, name));
         }
         let shop = Shop::start_with(&mesh, &["services", "frontend"]);

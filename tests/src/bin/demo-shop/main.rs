@@ -16,6 +16,7 @@ mod customers;
 mod inside;
 mod limits;
 mod logout;
+mod threats;
 mod visitors;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let (ann, bob) = (online.customer("ann"), online.customer("bob"));
     customers::show(&mut table, &online, &ann, &bob);
     inside::show(&mut table, &online);
+    threats::show(&mut table, &online, &bob);
     limits::show(&mut table, &online, &ann, &bob);
     abuse::show(&mut table, &online, &ann);
     logout::show(&mut table, &online, &ann, &bob);
@@ -53,6 +55,7 @@ fn metrics(online: &OnlineShop) -> String {
         "postern_token_exchange_total",
         "postern_rate_limit_decisions_total",
         "postern_abuse_total",
+        "postern_threat_rules_total",
         "postern_panics_total",
     ] {
         let lines = metrics.lines(name);

@@ -16,6 +16,7 @@ mod limits;
 mod logout;
 mod people;
 mod refusals;
+mod threats;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     accounts::show(&mut table, &social);
     people::show(&mut table, &social);
     refusals::show(&mut table, &social);
+    threats::show(&mut table, &social);
     abuse::names(&mut table, &social);
     limits::show(&mut table, &social);
     abuse::pages(&mut table, &social);
@@ -54,7 +56,6 @@ fn metrics(social: &Social) -> String {
         ("postern_requests_total", "response_code=\"401\""),
         ("postern_authorization_decisions_total", ""),
         ("postern_rate_limit_decisions_total", ""),
-        ("postern_abuse_total", ""),
         ("postern_panics_total", ""),
     ] {
         let lines = metrics.lines(name);
