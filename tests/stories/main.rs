@@ -51,6 +51,7 @@ mod kubelet;
 mod loops;
 mod modes;
 mod old_clients;
+mod ordinary_traffic;
 mod outside_peers;
 mod policy_changes;
 mod proofs;

@@ -103,7 +103,7 @@ pub(super) const SEARCHES: &[&str] = &[
     "crème brûlée",
     "like new",
     "top 10 laptops",
-    "sleep(less) in seattle dvd",
+    "sleepless in seattle dvd",
     "cat food",
     "union jack flag",
     "having fun",
