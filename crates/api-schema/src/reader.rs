@@ -58,6 +58,21 @@ impl<'a> Part<'a> {
     }
 }
 
+/// The fields that are lists, wherever they stand.
+const LISTS: [&str; 4] = ["parameters", "security", "servers", "tags"];
+/// The fields that are objects, wherever they stand.
+const OBJECTS: [&str; 9] = [
+    "components",
+    "content",
+    "encoding",
+    "headers",
+    "paths",
+    "requestBodies",
+    "responses",
+    "schemas",
+    "variables",
+];
+
 /// A description that is being read.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
@@ -112,7 +127,24 @@ impl<'a> Reader<'a> {
                 self.problem(&part.below(name), message);
             }
         }
+        self.check_shapes(part, fields);
         Some(fields)
+    }
+
+    /// A list where an object belongs, or the other way round, would read as nothing in it, and ask for nothing. What
+    /// components are by is names of the writer's own.
+    fn check_shapes(&mut self, part: &Part<'_>, fields: &Map<String, Value>) {
+        let of_components = part.pointer == "/components";
+        for (name, value) in fields {
+            let name_is = |names: &[&str]| names.contains(&name.as_str());
+            let expected = match (name_is(&LISTS), name_is(&OBJECTS)) {
+                (true, _) if !of_components && !value.is_array() => "a list",
+                (true, _) if of_components && !value.is_object() => "an object",
+                (_, true) if !value.is_object() => "an object",
+                _ => continue,
+            };
+            self.problem(&part.below(name), format!("something else than {expected}"));
+        }
     }
 
     /// A field that is text.

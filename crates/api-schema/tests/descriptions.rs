@@ -101,6 +101,15 @@ fn descriptions_that_are_none() {
         (format!("{head}paths: {{}}\nhosts: []"), "the unknown field `hosts`"),
         (format!("{head}paths: {{a: {{}}}}"), "does not begin with `/`"),
         (format!("{head}paths: {{/a: {{gett: {{}}}}}}"), "the unknown field `gett`"),
+        (format!("{head}paths: 7"), "/paths: something else than an object"),
+        (
+            format!("{head}paths: {{/a: {{get: {{parameters: {{name: x}}, responses: {{}}}}}}}}"),
+            "/paths/~1a/get/parameters: something else than a list",
+        ),
+        (
+            format!("{head}paths: {{/a: {{get: {{responses: [a]}}}}}}"),
+            "/paths/~1a/get/responses: something else than an object",
+        ),
         (format!("{head}paths: {{/a: {{get: {{}}}}}}"), "no `responses`"),
         (format!("{head}paths: {{/a: {{get: {{responses: {{20: {{}}}}}}}}}}"), "neither a status"),
         (
