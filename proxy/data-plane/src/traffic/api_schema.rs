@@ -5,7 +5,7 @@
 //! (`answer`), and what becomes of what does not fit.
 
 mod answer;
-mod in_force;
+pub mod in_force;
 mod request;
 
 use std::sync::Arc;
@@ -23,8 +23,7 @@ use crate::traffic::record::ApiNote;
 use crate::traffic::state::ProxyState;
 
 pub(crate) use answer::DescribedAnswer;
-pub(crate) use in_force::DescribedApi;
-pub use in_force::{ApiSchemas, FileDescriptions};
+use in_force::DescribedApi;
 
 /// The description that a request is compared with; `None`: none is about it.
 pub(crate) fn about(state: &ProxyState, place: InspectedPlace<'_>) -> Option<DescribedApi> {

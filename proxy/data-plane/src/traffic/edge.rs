@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::connection::edge_tls::EdgeTls;
 use crate::limits::Limits;
 use crate::traffic::answer_fields::AnswerFields;
-use crate::traffic::egress::ShownCertificate;
+use crate::traffic::egress::shown::ShownCertificate;
 
 /// Where a gateway listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@
 //! `destination` (the connections to one address), `web_tls` (the TLS of the web).
 
 mod destination;
-mod shown;
+pub(crate) mod shown;
 mod web_tls;
 
 use std::collections::HashMap;

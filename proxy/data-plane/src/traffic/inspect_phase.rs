@@ -1,10 +1,10 @@
 //! The phase of an exchange that looks into requests: what of a body is read for it, and how.
 
+pub(crate) mod place;
+
 use http::header::EXPECT;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
-use policy::GatewayListener;
-use policy::route::RouteRule;
 use tokio::time::Instant;
 
 use crate::http::body::{Body, BodyBeginning, BodyFailure};
@@ -15,15 +15,7 @@ use crate::traffic::api_schema;
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::state::ProxyState;
 use crate::traffic::threats;
-
-/// Where a request goes, as policies about inspection name it.
-#[derive(Clone, Copy)]
-pub(crate) enum InspectedPlace<'a> {
-    /// To this port of a sidecar's app.
-    AppPort(u16),
-    /// By this listener of a gateway, taken by this rule.
-    Edge(&'a GatewayListener, &'a RouteRule),
-}
+pub(crate) use place::InspectedPlace;
 
 /// Looks into a request, the cheapest look first.
 pub(crate) async fn inspect(

@@ -28,7 +28,7 @@ use crate::telemetry::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::SpanQueue;
 use crate::traffic::abuse::AbuseWatch;
-use crate::traffic::api_schema::ApiSchemas;
+use crate::traffic::api_schema::in_force::ApiSchemas;
 use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
 use crate::traffic::client_connections::ClientConnections;

@@ -9,7 +9,7 @@ use policy::api_schema::{ApiDocument, DocumentFile};
 use policy::{ApiSchemaSettings, ApiSchemaTable};
 use tokio::sync::watch;
 
-use crate::traffic::inspect_phase::InspectedPlace;
+use crate::traffic::inspect_phase::place::InspectedPlace;
 
 /// Descriptions by the files that they are in.
 pub type FileDescriptions = HashMap<Arc<DocumentFile>, Arc<ApiDescription>>;
