@@ -213,14 +213,16 @@ pub const REASONS: &[Reason] = &[
     caller(
         "body_not_inspectable",
         415,
-        "The body has a content coding other than gzip or deflate, or is not what its coding says.",
-        "Send the body as it is, or coded once, by gzip or deflate.",
+        "An ApiSchema or a ThreatPolicy looks into the body, and its content coding is neither gzip nor deflate, or its bytes are \
+         not of it.",
+        "Send the body as it is, or coded once, by gzip or deflate (`Accept-Encoding`). docs/api-schemas.md, docs/threats.md.",
     ),
     caller(
         "body_too_large_to_inspect",
         413,
-        "The body is longer than what is looked at: `json.maxBytes` of the ApiSchema.",
-        "Send less, or raise the limit of the policy that the log line names.",
+        "The body has more bytes than are looked at, as it came or when its content coding is undone: `json.maxBytes` of an \
+         ApiSchema, `body.inspectBytes` of a ThreatPolicy.",
+        "Send less, or raise the limit of the policy that the log line names; of a ThreatPolicy also `body.onExceed: inspectPrefix`.",
     ),
     caller(
         "json_limits",
@@ -243,8 +245,8 @@ pub const REASONS: &[Reason] = &[
     caller(
         "inspection_unavailable",
         503,
-        "The file with the description of the API never held one that could be read.",
-        "The log of the proxy says what is wrong in the file, and `postern-proxy check`. `postern_api_documents_stale`.",
+        "The file with the description of an ApiSchema, or with the rules of a ThreatPolicy in mode block, could never be read.",
+        "The log says what is wrong in which line of the file, and so does `postern-proxy check`. `postern_api_documents_stale`.",
     ),
     caller(
         "caller_blocked",
@@ -528,21 +530,9 @@ pub const REASONS: &[Reason] = &[
         "The log line names rules and variables; where it is none, exclude them. docs/threats.md.",
     ),
     caller(
-        "body_too_large_to_inspect",
-        413,
-        "The body has more bytes than a ThreatPolicy looks through, as it came or when its content coding is undone.",
-        "`body.inspectBytes`, or `body.onExceed: inspectPrefix`. docs/threats.md.",
-    ),
-    caller(
-        "body_not_inspectable",
-        415,
-        "The body cannot be looked through: its content coding is neither gzip nor deflate, or its bytes are not of it.",
-        "Send it plain, or with one of the codings of `Accept-Encoding`. docs/threats.md.",
-    ),
-    caller(
         "inspection_overloaded",
         503,
-        "As many requests are being looked through as may be.",
+        "An ApiSchema or a ThreatPolicy looks through as many requests as may be at once.",
         "`limits.inspectionThreads`, `limits.inspectionQueue`, `limits.inspectionMemory`; `postern_threat_inspection_seconds`.",
     ),
     caller(
@@ -550,12 +540,6 @@ pub const REASONS: &[Reason] = &[
         503,
         "The rules of a ThreatPolicy took longer than its `timeout`.",
         "`postern_threat_inspection_seconds`; the policy's `timeout`, fewer rules, or more `limits.inspectionThreads`.",
-    ),
-    caller(
-        "inspection_unavailable",
-        503,
-        "A ThreatPolicy in mode block has no rules: its rule set could never be read.",
-        "The log: `threat rules refused`, with file, line and rule; `postern-proxy check` names every mistake.",
     ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
