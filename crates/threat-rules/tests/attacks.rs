@@ -42,6 +42,9 @@ const VALUES: &[(RuleGroup, &[&str])] = &[
             "') or ('a'='a",
             "' or sleep(5) and '1'='1",
             "1 or pg_sleep(5)--",
+            "1'; declare @a varchar(9); exec(@a)",
+            "1; truncate table orders",
+            "1'; alter table users add admin int; ",
         ],
     ),
     (
