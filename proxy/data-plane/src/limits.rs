@@ -133,7 +133,7 @@ limits! {
 
     // Requests.
     "headerTimeout" header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
-        "From a request's first byte to the end of its header; for the first request of an inbound connection, from the moment its protocol is known.",
+        "From a request's first byte to the end of its header; for the first request of an inbound connection, from the moment its protocol is known, and at a gateway's port in the clear from accept.",
         "A header fits a few packets; slow-header attacks end here (P-08).";
     "headerBytes" header_bytes: ByteSize = ByteSize(64 << 10), ByteSize(4 << 10), ByteSize(256 << 10);
         "Decoded bytes of a header block, on every protocol alike; more is 431 for a request and 502 for an answer.",

@@ -670,7 +670,7 @@ pub const REASONS: &[Reason] = &[
     closed("idle", "Nothing was under way for `limits.idleTimeout`.", NOTHING),
     closed(
         "header_timeout",
-        "A request head was begun and not finished within `limits.headerTimeout`.",
+        "A request's head was not finished within `limits.headerTimeout`, or nothing was said at all.",
         "A slow client, or an attack.",
     ),
     closed("drain", "The proxy is ending.", NOTHING),

@@ -123,11 +123,12 @@ impl EdgePort {
         self.find(self.port.only())
     }
 
-    /// Whether a listener takes this peer's word for who the client is.
+    /// Whether the port takes this peer's word for who the client is. What a ListenerSet's policy says is about its own
+    /// listeners, and never about how many connections the others' clients leave.
     #[must_use]
     pub fn believes(&self, peer: IpAddr) -> bool {
         let believed = |one: &Arc<EdgeListener>| {
-            one.clients.client_address.as_ref().is_some_and(|known| known.trusted.contain(peer))
+            one.at_port.client_address.as_ref().is_some_and(|known| known.trusted.contain(peer))
         };
         self.listeners.values().any(believed)
     }

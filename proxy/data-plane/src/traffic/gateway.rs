@@ -143,7 +143,8 @@ impl GatewayConnection {
         }
     }
 
-    /// The version of HTTP that a client in the clear begins with.
+    /// The version of HTTP that a client in the clear begins with. A silent one has the time of a head, as over TLS: the one
+    /// who speaks first here is the client.
     async fn version(
         &self,
         port: &EdgePort,
@@ -151,7 +152,7 @@ impl GatewayConnection {
         ahead: Bytes,
     ) -> Result<(Protocol, Bytes), ConnectionRefusal> {
         let limits = &port.limits;
-        let reading = sniff::read_ahead(io, ahead, limits.idle_timeout, limits.sniff_timeout);
+        let reading = sniff::read_ahead(io, ahead, limits.header_timeout, limits.sniff_timeout);
         let seen = self.unless_evicted(reading).await?;
         let seen = seen.map_err(|error| RequestError::Client(error.to_string()))?;
         match seen.guess {
@@ -159,6 +160,10 @@ impl GatewayConnection {
             sniff::ProtocolGuess::Http2 => Ok((Protocol::Http2, seen.bytes)),
             _ if seen.ended && seen.bytes.is_empty() => {
                 Err(RequestError::Client("closed before a byte was sent".into()).into())
+            }
+            _ if seen.bytes.is_empty() => {
+                let reason = CloseReason::HeaderTimeout;
+                Err(ConnectionRefusal::new(reason, reason.as_str(), "not a byte was sent in time"))
             }
             _ => Err(RequestError::NotHttp.into()),
         }
