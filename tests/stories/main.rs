@@ -33,6 +33,7 @@ mod gate;
 mod gateway_callers;
 mod gateway_changes;
 mod gateway_clients;
+mod gateway_floods;
 mod gateway_requests;
 mod gateway_scene;
 mod gateway_streams;
