@@ -60,7 +60,8 @@ fn leads_somewhere(from: &Path, text: &str, target: &str) -> bool {
     let has = |text: &str| heading.is_empty() || headings(text).iter().any(|one| one == heading);
     match file {
         "" => has(text),
-        _ if there.is_dir() => heading.is_empty(),
+        // A directory, or a picture.
+        _ if heading.is_empty() => there.exists(),
         _ => fs::read_to_string(there).is_ok_and(|text| has(&text)),
     }
 }
