@@ -57,7 +57,7 @@ fn body() -> String {
     clippy::panic,
     reason = "a description of our own that does not say so is a mistake in this file"
 )]
-fn with_check(act: impl FnOnce(&BodyCheck<'_>)) {
+fn with_check(act: impl FnOnce(&BodyCheck)) {
     let description = description();
     let path = "/orders/6f2c1f9e-3a50-4a8e-9f0d-0d2f8c8f6d11";
     let OperationMatch::Found(operation, values) = description.find(&Method::PUT, path) else {

@@ -117,7 +117,7 @@ fn scene(written: &str) -> Scene {
     let mesh = Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
     mesh.policy("accounts", written);
-    let quick = json!({"limits": {"resourcePoll": "1s"}});
+    let quick = json!({"limits": {"resourcePoll": "1s", "inspectionMemory": "1MiB"}});
     let store = mesh.pod("store").port(8080, "http").config(quick).lay_out();
     replace(&store.directory().join("api.yaml"), ACCOUNTS);
     store.start_processes();
@@ -345,7 +345,7 @@ fn s49_a_body_that_grows_beyond_measure_is_refused() {
     assert!(made.success());
     let coded = ["-H", JSON, "-H", "content-encoding: gzip", "--data-binary"];
     let refused = scene.ask("/transfers", &[&coded[..], &["@/run/postern/bomb.gz"]].concat());
-    refused.expect_refusal(415, "body_not_inspectable");
+    refused.expect_refusal(413, "body_too_large_to_inspect");
     let fine = scene.frontend.directory().join("fine.gz");
     let made = std::process::Command::new("sh")
         .args(["-c", "printf '{\"to\": \"ann\", \"amount\": 3}' | gzip > \"$0\""])
@@ -354,6 +354,26 @@ fn s49_a_body_that_grows_beyond_measure_is_refused() {
         .unwrap();
     assert!(made.success());
     scene.ask("/transfers", &[&coded[..], &["@/run/postern/fine.gz"]].concat()).expect(200);
+}
+
+/// Long bodies are compared beside the worker, and all that are held count together.
+#[test]
+fn s49_long_bodies_are_compared_and_held_within_a_bound() {
+    let scene = scene(&inline(&json!({"json": {"maxBytes": "4MiB"}})));
+    let with = |amount: u8, blanks: usize| {
+        format!("{{\"to\": \"ann\", \"amount\": {amount}{}}}", " ".repeat(blanks))
+    };
+    for (row, body, status, reason) in [
+        ("a long one", with(3, 200_000), 200, ""),
+        ("a long one that is not as described", with(0, 200_000), 422, "schema_mismatch"),
+        ("more than there is room for", with(3, 2_000_000), 503, "inspection_overloaded"),
+        ("the next one has room", with(3, 200_000), 200, ""),
+    ] {
+        replace(&scene.frontend.directory().join("long.json"), &body);
+        let post = ["-H", JSON, "--data-binary", "@/run/postern/long.json"];
+        let answer = scene.ask("/transfers", &post);
+        assert_eq!((answer.status, answer.reason()), (status, reason), "{row}: {answer:?}");
+    }
 }
 
 #[test]

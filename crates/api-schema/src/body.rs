@@ -4,6 +4,7 @@ mod form;
 mod multipart;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderMap;
 
@@ -30,12 +31,15 @@ pub(crate) enum BodyKind {
 /// The media types that are described, and what a body of each is to be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
-    pub(crate) kinds: Vec<(MediaType, BodyKind)>,
+    pub(crate) kinds: Vec<(MediaType, Arc<BodyKind>)>,
 }
 
 impl Content {
-    /// What a body of a message with these headers is to be.
-    pub(crate) fn of(&self, headers: &HeaderMap) -> Result<(&BodyKind, MediaType), SchemaRefusal> {
+    /// What a body of a message with these headers is to be; `None`: it need not be read to be judged.
+    pub(crate) fn of(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<(Option<&Arc<BodyKind>>, MediaType), SchemaRefusal> {
         let unexpected = || SchemaRefusal {
             kind: RefusalKind::ContentTypeUnexpected,
             place: "header.content-type".to_owned(),
@@ -48,18 +52,18 @@ impl Content {
             .filter(|(range, _)| range.takes(&media))
             .max_by_key(|(range, _)| range.narrowness())
             .ok_or_else(unexpected)?;
-        match kind {
+        match &**kind {
             // What a range describes as JSON is JSON only where it says so.
-            BodyKind::Json(_) if !media.is_json() => Ok((&BodyKind::Other, media)),
+            BodyKind::Json(_) if !media.is_json() => Ok((None, media)),
             BodyKind::Json(_) if !media.has_charset_of_json() => Err(unexpected()),
-            _ => Ok((kind, media)),
+            read => Ok((read.is_read().then_some(kind), media)),
         }
     }
 }
 
 impl BodyKind {
     /// Whether a body has to be read to be judged.
-    pub(crate) fn is_read(&self) -> bool {
+    fn is_read(&self) -> bool {
         match self {
             Self::Json(_) | Self::Form { .. } => true,
             Self::Multipart(parts) => parts.say_something(),

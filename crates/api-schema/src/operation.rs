@@ -107,28 +107,28 @@ pub struct AnswerHead<'a> {
 
 /// What is to be done with the body of a message whose head is as described.
 #[derive(Debug, Clone)]
-pub enum BodyPlan<'d> {
+pub enum BodyPlan {
     /// Nothing: let it through unread.
     Unread,
     /// Read it whole, undo its content coding, and hand it to [`BodyCheck::check`].
-    Read(BodyCheck<'d>),
+    Read(BodyCheck),
 }
 
-/// What a body is to be.
+/// What a body is to be. It holds what it needs, so that another thread can look.
 #[derive(Debug, Clone)]
-pub struct BodyCheck<'d> {
-    schemas: &'d CompiledSchemas,
-    kind: &'d BodyKind,
+pub struct BodyCheck {
+    schemas: Arc<CompiledSchemas>,
+    kind: Arc<BodyKind>,
     boundary: Option<String>,
 }
 
-impl BodyCheck<'_> {
+impl BodyCheck {
     /// Looks whether a body is as described.
     ///
     /// # Errors
     /// The first place where it is not.
     pub fn check(&self, body: &[u8], limits: &JsonLimits) -> Result<(), SchemaRefusal> {
-        self.kind.check(self.schemas, self.boundary.as_deref(), body, limits)
+        self.kind.check(&self.schemas, self.boundary.as_deref(), body, limits)
     }
 }
 
@@ -170,10 +170,7 @@ impl Operation {
     ///
     /// # Errors
     /// The first place where it is not.
-    pub fn check_request_head(
-        &self,
-        head: &RequestHead<'_>,
-    ) -> Result<BodyPlan<'_>, SchemaRefusal> {
+    pub fn check_request_head(&self, head: &RequestHead<'_>) -> Result<BodyPlan, SchemaRefusal> {
         self.check_parameters(head)?;
         let body = match (&self.parts.body, head.has_body) {
             (None, true) => return Err(SchemaRefusal::mismatch("body", "requestBody")),
@@ -205,17 +202,12 @@ impl Operation {
         Ok(())
     }
 
-    fn plan<'d>(
-        &'d self,
-        content: &'d Content,
-        headers: &HeaderMap,
-    ) -> Result<BodyPlan<'d>, SchemaRefusal> {
+    fn plan(&self, content: &Content, headers: &HeaderMap) -> Result<BodyPlan, SchemaRefusal> {
         let (kind, media) = content.of(headers)?;
-        if !kind.is_read() {
-            return Ok(BodyPlan::Unread);
-        }
+        let Some(kind) = kind else { return Ok(BodyPlan::Unread) };
         let boundary = media.parameter("boundary").map(str::to_owned);
-        Ok(BodyPlan::Read(BodyCheck { schemas: &self.schemas, kind, boundary }))
+        let (schemas, kind) = (Arc::clone(&self.schemas), Arc::clone(kind));
+        Ok(BodyPlan::Read(BodyCheck { schemas, kind, boundary }))
     }
 
     /// Looks whether a whole request is as described: its head, and then `body` where that has to be read.
@@ -238,7 +230,7 @@ impl Operation {
     ///
     /// # Errors
     /// The first place where it is not.
-    pub fn check_answer_head(&self, head: &AnswerHead<'_>) -> Result<BodyPlan<'_>, SchemaRefusal> {
+    pub fn check_answer_head(&self, head: &AnswerHead<'_>) -> Result<BodyPlan, SchemaRefusal> {
         let described =
             self.parts.answers.iter().filter(|(statuses, _)| statuses.takes(head.status));
         let (_, answer) = described

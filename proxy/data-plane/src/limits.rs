@@ -148,7 +148,7 @@ limits! {
         "The part of a request's body that is inspected before the request is forwarded must have come within this time; else 504.",
         "128 KiB at 35 kbit/s; a body that drips holds a worker's memory no longer (S-49).";
     "inspectionThreads" inspection_threads: u32 = 2, 1, 256;
-        "Threads beside the workers that look through requests for ThreatPolicies; they begin with the first one.",
+        "Threads beside the workers that look through requests for ThreatPolicies, and compare long bodies for ApiSchemas; they begin with the first one.",
         "As many as a sidecar has workers: what looks into requests takes no more of the machine than what carries them.";
     "inspectionQueue" inspection_queue: u32 = 256, 1, 65_536;
         "Requests that wait for such a thread; beyond it they are answered 503 `inspection_overloaded`.",

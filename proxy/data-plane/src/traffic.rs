@@ -24,7 +24,7 @@ pub mod exchange;
 pub(crate) mod forward;
 pub(crate) mod gateway;
 pub mod inbound;
-pub mod inspect_phase;
+pub(crate) mod inspect_phase;
 pub(crate) mod internal_token;
 pub(crate) mod introspection;
 pub(crate) mod judge;

@@ -1,6 +1,7 @@
 //! Media types of bodies.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::body::{BodyKind, Content, Parts};
 use crate::media::MediaType;
@@ -15,7 +16,7 @@ pub(super) fn content<'a>(
     all: &Part<'a>,
     direction: Direction,
 ) -> Content {
-    let mut kinds: Vec<(MediaType, BodyKind)> = Vec::new();
+    let mut kinds: Vec<(MediaType, Arc<BodyKind>)> = Vec::new();
     for (name, part) in all.entries() {
         let Some(range) = MediaType::read(name) else {
             reader.problem(&part.pointer, "no media type");
@@ -25,7 +26,7 @@ pub(super) fn content<'a>(
             reader.problem(&part.pointer, "this media type twice");
         }
         let kind = kind(reader, schemas, &range, &part, direction);
-        kinds.push((range, kind));
+        kinds.push((range, Arc::new(kind)));
     }
     Content { kinds }
 }

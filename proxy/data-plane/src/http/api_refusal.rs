@@ -33,7 +33,7 @@ pub enum ApiRefusalKind {
     ContentTypeUnexpected,
     /// The body's content coding cannot be undone, or is not what it says.
     BodyNotInspectable,
-    /// The body is longer than `json.maxBytes`.
+    /// The body is longer than `json.maxBytes`, or becomes too long when its coding is undone.
     BodyTooLarge,
     /// The body is no JSON, or exceeds the limits of `json`.
     JsonLimits,
@@ -41,7 +41,9 @@ pub enum ApiRefusalKind {
     SchemaMismatch,
     /// The answer is another than the one described.
     AnswerMismatch,
-    /// There is no description yet that could be read.
+    /// As many requests are being looked through as may be.
+    Overloaded,
+    /// There is no description yet that could be read, or comparing failed.
     Unavailable,
 }
 
@@ -59,7 +61,7 @@ impl ApiRefusalKind {
             Self::JsonLimits => StatusCode::BAD_REQUEST,
             Self::SchemaMismatch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::AnswerMismatch => StatusCode::BAD_GATEWAY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -75,6 +77,7 @@ impl ApiRefusalKind {
             Self::JsonLimits => "json_limits",
             Self::SchemaMismatch => "schema_mismatch",
             Self::AnswerMismatch => "answer_mismatch",
+            Self::Overloaded => "inspection_overloaded",
             Self::Unavailable => "inspection_unavailable",
         }
     }
@@ -89,6 +92,7 @@ impl ApiRefusalKind {
             Self::JsonLimits => "The body is no JSON, or too large a structure",
             Self::SchemaMismatch => "The request is not as the API describes it",
             Self::AnswerMismatch => "The answer is not as the API describes it",
+            Self::Overloaded => "Too many requests are being looked through",
             Self::Unavailable => "The description of the API cannot be read",
         }
     }
@@ -147,6 +151,7 @@ mod tests {
             (ApiRefusalKind::JsonLimits, 400, "json_limits", true),
             (ApiRefusalKind::SchemaMismatch, 422, "schema_mismatch", true),
             (ApiRefusalKind::AnswerMismatch, 502, "answer_mismatch", false),
+            (ApiRefusalKind::Overloaded, 503, "inspection_overloaded", true),
             (ApiRefusalKind::Unavailable, 503, "inspection_unavailable", true),
         ] {
             let refusal = ApiRefusal {

@@ -25,7 +25,7 @@ use crate::http::headers::{self, TrailerKind};
 use crate::http::interim::InterimSender;
 use crate::http::shared_connection::StreamCount;
 use crate::limits::Limits;
-pub use beginning::BodyBeginning;
+pub(crate) use beginning::BodyBeginning;
 use beginning::ReadAhead;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
 pub use guard::BodyGuard;

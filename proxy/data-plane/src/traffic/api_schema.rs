@@ -5,6 +5,7 @@
 //! (`answer`), and what becomes of what does not fit.
 
 mod answer;
+mod body;
 pub mod in_force;
 mod request;
 

@@ -8,13 +8,12 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 use crate::http::body::{Body, BodyBeginning, BodyFailure};
-use crate::http::error::RequestError;
 use crate::http::gate::HeadLimits;
 use crate::limits::Limits;
 use crate::traffic::api_schema;
 use crate::traffic::exchange::{Exchange, Phase};
 use crate::traffic::state::ProxyState;
-use crate::traffic::threats;
+use crate::traffic::threats::{self, memory::HeldMemory};
 pub(crate) use place::InspectedPlace;
 
 /// Looks into a request, the cheapest look first.
@@ -32,7 +31,7 @@ pub(crate) async fn inspect(
 
 /// Why the beginning of a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadFailure {
+pub(crate) enum ReadFailure {
     /// As many bytes of others are held as `limits.inspectionMemory` takes. The body is as it was.
     Full,
     /// It failed.
@@ -42,7 +41,9 @@ pub enum ReadFailure {
 /// What is read first: a client that announces much and sends little takes no more of what all may hold.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// As [`read_body`], as far as `limits.inspectionMemory` has room for it.
+/// Reads the first `most` bytes of the request's body, which is forwarded as a whole afterwards, as far as
+/// `limits.inspectionMemory` has room for them. A client that waits to be told to go on (RFC 9110 §10.1.1) is told by us: the
+/// app could not be asked before.
 ///
 /// # Errors
 /// [`ReadFailure`]
@@ -51,21 +52,45 @@ pub(crate) async fn read_body_within(
     exchange: &mut Exchange<'_>,
     most: usize,
 ) -> Result<BodyBeginning, ReadFailure> {
-    let limits = &state.settings.limits;
+    // A worker has few fast places for loaded snapshots.
     exchange.snapshot.take();
-    let deadline = Instant::now() + limits.inspection_body_timeout;
     let mut held = state.threats.memory.hold();
+    if !held.grow_to(FIRST_BYTES.min(most)) {
+        return Err(ReadFailure::Full);
+    }
+    tell_to_go_on(&state.settings.limits, exchange);
+    read_held(state, exchange.body, most, held).await
+}
+
+/// As [`read_body_within`], of an answer's body.
+///
+/// # Errors
+/// [`ReadFailure`]
+pub(crate) async fn read_answer_within(
+    state: &ProxyState,
+    body: &mut Body,
+    most: usize,
+) -> Result<BodyBeginning, ReadFailure> {
+    read_held(state, body, most, state.threats.memory.hold()).await
+}
+
+async fn read_held(
+    state: &ProxyState,
+    body: &mut Body,
+    most: usize,
+    mut held: HeldMemory,
+) -> Result<BodyBeginning, ReadFailure> {
+    let deadline = Instant::now() + state.settings.limits.inspection_body_timeout;
     let mut step = FIRST_BYTES.min(most);
     loop {
         if !held.grow_to(step) {
             return Err(ReadFailure::Full);
         }
-        tell_to_go_on(limits, exchange);
-        let read = exchange.body.read_beginning(step, deadline).await.map_err(ReadFailure::Body)?;
+        let read = body.read_beginning(step, deadline).await.map_err(ReadFailure::Body)?;
         if read.complete || step >= most {
             held.shrink_to(read.bytes.len());
-            let body = std::mem::replace(exchange.body, Body::empty());
-            *exchange.body = body.with_guard(Box::new(held));
+            let whole = std::mem::replace(body, Body::empty());
+            *body = whole.with_guard(Box::new(held));
             return Ok(read);
         }
         step = step.saturating_mul(2).min(most);
@@ -75,23 +100,6 @@ pub(crate) async fn read_body_within(
 /// True when a body is known to have more than `most` bytes.
 pub(crate) fn exceeds(body: &Body, most: usize) -> bool {
     body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX)
-}
-
-/// Reads the first `most` bytes of the request's body, which is forwarded as a whole afterwards. A client that waits to
-/// be told to go on (RFC 9110 §10.1.1) is told by us: the app could not be asked before.
-///
-/// # Errors
-/// The body broke off, stood still, or took longer than `limits.inspectionBodyTimeout`.
-pub async fn read_body(
-    limits: &Limits,
-    exchange: &mut Exchange<'_>,
-    most: usize,
-) -> Result<BodyBeginning, RequestError> {
-    // A worker has few fast places for loaded snapshots.
-    exchange.snapshot.take();
-    tell_to_go_on(limits, exchange);
-    let deadline = Instant::now() + limits.inspection_body_timeout;
-    exchange.body.read_beginning(most, deadline).await.map_err(RequestError::ClientBody)
 }
 
 fn tell_to_go_on(limits: &Limits, exchange: &mut Exchange<'_>) {

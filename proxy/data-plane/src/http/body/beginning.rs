@@ -13,11 +13,11 @@ use super::{Body, BodyError, BodyFailure, BodySource};
 
 /// What was read of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyBeginning {
+pub(crate) struct BodyBeginning {
     /// Its first bytes, at most as many as were asked for.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Whether there are no others.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// A body of which the beginning is in memory. Bytes lie together, however small the pieces were that they came in: a
@@ -35,7 +35,7 @@ impl Body {
     ///
     /// # Errors
     /// How the body failed: it broke off, stood still, or its beginning had not come at `deadline`.
-    pub async fn read_beginning(
+    pub(crate) async fn read_beginning(
         &mut self,
         most: usize,
         deadline: Instant,

@@ -79,7 +79,7 @@ impl ContentCoding {
     ///
     /// # Errors
     /// [`UnreadableBody::Malformed`], [`UnreadableBody::Bomb`].
-    pub fn decoded(
+    pub(crate) fn decoded(
         self,
         body: &BodyBeginning,
         most: usize,

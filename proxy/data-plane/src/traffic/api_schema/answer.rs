@@ -3,17 +3,19 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, IF_RANGE, RANGE};
 use http::{Method, Response};
 use http_body::Body as _;
-use tokio::time::Instant;
 
 use api_schema::{AnswerHead, BodyPlan, Operation, OperationMatch, SchemaRefusal};
 use policy::api_schema::AnswerCheck;
 
+use super::body::{BodyProblem, ReadBody};
 use super::{DescribedApi, action, count, refusal};
 use crate::http::body::Body;
+use crate::http::body::decoded::ContentCoding;
 use crate::http::error::RequestError;
 use crate::http::headers::REASON_HEADER;
 use crate::http::{ApiRefusal, ApiRefusalKind};
 use crate::traffic::exchange::Exchange;
+use crate::traffic::inspect_phase::{ReadFailure, read_answer_within};
 use crate::traffic::record::RequestRecord;
 use crate::traffic::state::ProxyState;
 
@@ -53,10 +55,6 @@ impl DescribedAnswer {
             count(&state.metrics, "answer_ok", "allowed");
             return Ok(response);
         };
-        let refused = ApiRefusal {
-            kind: ApiRefusalKind::AnswerMismatch,
-            ..refusal(&self.api.settings, refused)
-        };
         let blocks = self.api.settings.answers == AnswerCheck::Block;
         count(&state.metrics, refused.kind.reason(), action(blocks));
         record.answer_differs(&refused, blocks);
@@ -71,12 +69,22 @@ impl DescribedAnswer {
         &self,
         state: &ProxyState,
         mut response: Response<Body>,
-    ) -> (Response<Body>, Option<SchemaRefusal>) {
+    ) -> (Response<Body>, Option<ApiRefusal>) {
         let found = match self.operation() {
             Some(operation) => self.look_at(state, operation, &mut response).await.err(),
             None => None,
         };
-        (response, found)
+        (response, found.map(|problem| self.refusal(problem)))
+    }
+
+    fn refusal(&self, problem: BodyProblem) -> ApiRefusal {
+        let settings = &self.api.settings;
+        match problem {
+            BodyProblem::Differs(refused) => {
+                ApiRefusal { kind: ApiRefusalKind::AnswerMismatch, ..refusal(settings, refused) }
+            }
+            BodyProblem::Missed(kind) => ApiRefusal::new(&settings.policy, kind),
+        }
     }
 
     async fn look_at(
@@ -84,22 +92,23 @@ impl DescribedAnswer {
         state: &ProxyState,
         operation: &Operation,
         response: &mut Response<Body>,
-    ) -> Result<(), SchemaRefusal> {
+    ) -> Result<(), BodyProblem> {
         let has_body = self.method != Method::HEAD && !response.body().is_end_stream();
         let (status, headers) = (response.status(), response.headers());
-        let plan = operation.check_answer_head(&AnswerHead { status, headers, has_body })?;
+        let head = AnswerHead { status, headers, has_body };
+        let plan = operation.check_answer_head(&head).map_err(BodyProblem::Differs)?;
         let BodyPlan::Read(check) = plan else { return Ok(()) };
         if response.headers().contains_key(CONTENT_ENCODING) {
             return Err(differs("header.content-encoding", "encoding"));
         }
-        let json = &self.api.settings.json;
-        let deadline = Instant::now() + state.settings.limits.inspection_body_timeout;
-        let read = response.body_mut().read_beginning(json.max_bytes, deadline).await;
-        match read {
-            Ok(read) if read.complete => check.check(&read.bytes, json),
-            Ok(_) => Err(differs("/body", "maxBytes")),
-            Err(_) => Err(differs("/body", "incomplete")),
-        }
+        let json = self.api.settings.json;
+        let read = match read_answer_within(state, response.body_mut(), json.max_bytes).await {
+            Ok(read) if read.complete => read,
+            Ok(_) => return Err(differs("/body", "maxBytes")),
+            Err(ReadFailure::Full) => return Err(BodyProblem::Missed(ApiRefusalKind::Overloaded)),
+            Err(ReadFailure::Body(_)) => return Err(differs("/body", "incomplete")),
+        };
+        ReadBody { read, coding: ContentCoding::Identity }.compare(state, check, json).await
     }
 
     fn operation(&self) -> Option<&Operation> {
@@ -111,7 +120,7 @@ impl DescribedAnswer {
     }
 }
 
-fn differs(place: &str, keyword: &str) -> SchemaRefusal {
+fn differs(place: &str, keyword: &str) -> BodyProblem {
     let kind = api_schema::RefusalKind::SchemaMismatch;
-    SchemaRefusal { kind, place: place.into(), keyword: keyword.into() }
+    BodyProblem::Differs(SchemaRefusal { kind, place: place.into(), keyword: keyword.into() })
 }

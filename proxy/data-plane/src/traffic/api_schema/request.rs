@@ -9,13 +9,13 @@ use http_body::Body as _;
 use policy::CanonicalPath;
 use policy::api_schema::UnknownOperations;
 
+use super::body::{BodyProblem, ReadBody, unreadable};
 use super::{DescribedApi, refusal};
 use crate::http::body::decoded::ContentCoding;
 use crate::http::error::RequestError;
 use crate::http::{ApiRefusal, ApiRefusalKind};
-use crate::limits::Limits;
 use crate::traffic::exchange::Exchange;
-use crate::traffic::inspect_phase::read_body;
+use crate::traffic::inspect_phase::{ReadFailure, exceeds, read_body_within};
 use crate::traffic::record::ApiNote;
 use crate::traffic::state::ProxyState;
 
@@ -58,7 +58,7 @@ pub(super) async fn compare(
     };
     let plan = operation.check_request_head(&head).map_err(|r| refusal(&api.settings, r))?;
     if let BodyPlan::Read(check) = plan {
-        compare_body(&state.settings.limits, exchange, api, &check).await?;
+        compare_body(state, exchange, api, check).await?;
     }
     Ok(true)
 }
@@ -96,28 +96,28 @@ fn operation<'d, 'p>(
 }
 
 async fn compare_body(
-    limits: &Limits,
+    state: &ProxyState,
     exchange: &mut Exchange<'_>,
     api: &DescribedApi,
-    check: &BodyCheck<'_>,
+    check: BodyCheck,
 ) -> Result<(), NotCompared> {
-    let settings = &api.settings;
+    let (settings, json) = (&api.settings, api.settings.json);
     let none = |kind| ApiRefusal::new(&settings.policy, kind);
-    let unreadable = |_| none(ApiRefusalKind::BodyNotInspectable);
-    let coding = ContentCoding::of(&exchange.parts.headers).map_err(unreadable)?;
-    let most = settings.json.max_bytes;
-    let announced = usize::try_from(exchange.body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > most {
+    let coding = ContentCoding::of(&exchange.parts.headers).map_err(|why| none(unreadable(why)))?;
+    if exceeds(exchange.body, json.max_bytes) {
         return Err(none(ApiRefusalKind::BodyTooLarge).into());
     }
-    let read = read_body(limits, exchange, most).await.map_err(NotCompared::Body)?;
-    if !read.complete {
-        return Err(none(ApiRefusalKind::BodyTooLarge).into());
-    }
-    let decoded = coding.decoded(&read, most).map_err(unreadable)?;
-    if !decoded.complete {
-        return Err(none(ApiRefusalKind::BodyTooLarge).into());
-    }
-    let checked = check.check(&decoded.bytes, &settings.json);
-    checked.map_err(|refused| refusal(settings, refused).into())
+    let read = match read_body_within(state, exchange, json.max_bytes).await {
+        Ok(read) if read.complete => read,
+        Ok(_) => return Err(none(ApiRefusalKind::BodyTooLarge).into()),
+        Err(ReadFailure::Full) => return Err(none(ApiRefusalKind::Overloaded).into()),
+        Err(ReadFailure::Body(failure)) => {
+            return Err(NotCompared::Body(RequestError::ClientBody(failure)));
+        }
+    };
+    let compared = ReadBody { read, coding }.compare(state, check, json).await;
+    compared.map_err(|problem| match problem {
+        BodyProblem::Differs(refused) => refusal(settings, refused).into(),
+        BodyProblem::Missed(kind) => none(kind).into(),
+    })
 }

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 pub struct ThreatInspector {
     /// The rules in force.
     pub rule_sets: RuleSets,
-    pub(super) pool: InspectionPool,
+    pub(crate) pool: InspectionPool,
     pub(crate) memory: InspectionMemory,
 }
 
