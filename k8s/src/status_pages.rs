@@ -1,9 +1,12 @@
 //! The small pages beside a program: `/ready` and `/live` for the kubelet, `/metrics` for Prometheus, and where
-//! it is asked for `/status` for a person.
+//! it is asked for `/status` and `/dashboard` for a person.
 
+use dashboard::DashboardData;
 use page_server::response::{JSON, PROMETHEUS, method_not_allowed, page, text};
 use page_server::{Method, Page, PageLimits, PageServer, StatusCode};
 use tokio::net::TcpListener;
+
+const NOT_LOOPBACK: &str = "the Host must be localhost, 127.0.0.1 or [::1]\n";
 
 /// What a program says of itself.
 pub trait StatusPages: Clone + Send + Sync + 'static {
@@ -15,13 +18,26 @@ pub trait StatusPages: Clone + Send + Sync + 'static {
     fn status(&self) -> Option<String> {
         None
     }
+    /// What its page at `/dashboard` shows; `None` where there is no such page.
+    fn dashboard(&self) -> Option<DashboardData> {
+        None
+    }
+    /// Whether only a `Host` is answered that names the loopback: for pages that are a person's, whose browser another
+    /// page may lead here (SECURITY-CASES S-43).
+    fn only_for_loopback(&self) -> bool {
+        false
+    }
 }
 
 /// Serves the pages for ever, over HTTP/1.1 and to GET and HEAD alone.
 pub async fn serve(listener: TcpListener, pages: impl StatusPages) {
     let server = PageServer::new(PageLimits::default());
     let answered = move |request: page_server::PageRequest| {
-        std::future::ready(answer(&pages, request.method(), request.path()))
+        let page = match pages.only_for_loopback() && !request.names_loopback() {
+            true => text(StatusCode::FORBIDDEN, NOT_LOOPBACK),
+            false => answer(&pages, request.method(), request.path()),
+        };
+        std::future::ready(page)
     };
     server.serve(listener, answered).await;
 }
@@ -37,9 +53,21 @@ fn answer(pages: &impl StatusPages, method: &Method, path: &str) -> Page {
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         },
         "/metrics" => page(StatusCode::OK, PROMETHEUS, pages.metrics()),
+        path if pages.only_for_loopback() && path.starts_with(dashboard::PATH) => {
+            dashboard_page(pages, method, path)
+        }
         "/status" if let Some(status) = pages.status() => page(StatusCode::OK, JSON, status),
         _ => text(StatusCode::NOT_FOUND, "GET /ready, /live or /metrics\n"),
     }
+}
+
+/// The page, its files and its data.
+fn dashboard_page(pages: &impl StatusPages, method: &Method, path: &str) -> Page {
+    let none = || text(StatusCode::NOT_FOUND, "GET /dashboard\n");
+    if dashboard::is_data(path) {
+        return pages.dashboard().map_or_else(none, |data| dashboard::data_page(&data));
+    }
+    dashboard::answer(method, path).unwrap_or_else(none)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
-const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
+pub(crate) const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
 /// Longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
@@ -37,7 +37,7 @@ pub(crate) async fn scene() -> (ApiServer, TestTrust, Controller) {
     (api, trust, controller)
 }
 
-async fn cart(controller: &Controller, trust: &TestTrust) -> Proxy {
+pub(crate) async fn cart(controller: &Controller, trust: &TestTrust) -> Proxy {
     let pod = ("cart-1", "uid-cart-1");
     let mut proxy = Proxy::connect(controller.address, trust, CART, pod).await.unwrap();
     proxy.hear().await.unwrap();

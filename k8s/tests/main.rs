@@ -15,6 +15,7 @@ mod gateways;
 mod offline;
 mod pod;
 mod probes;
+mod reports;
 mod reviews;
 mod routes;
 mod schema;

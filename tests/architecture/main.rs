@@ -97,7 +97,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cert-agent",
         &["identity", "issuance-messages", "program", "agent", "authority", "web-fetch"],
     ),
-    ("k8s", &["back-off", "identity", "page-server", "policy", "process-metrics"]),
+    ("k8s", &["back-off", "dashboard", "identity", "page-server", "policy", "process-metrics"]),
     ("api-server-stand-in", &[]),
     ("controller-harness", &["api-server-stand-in", "identity", "k8s"]),
     ("bank", &["example-issuer", "example-web"]),

@@ -141,6 +141,45 @@ fn a_policy_edit_in_the_api_is_enforced_within_a_second() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+/// What the controller's page shows.
+fn mesh(cluster: &Cluster) -> Value {
+    let page = cluster.control.curl("http://127.0.0.1:15000/dashboard/data.json");
+    serde_json::from_str(&page.body).unwrap_or_default()
+}
+
+#[test]
+fn a_denial_in_a_pod_is_on_the_controllers_page() {
+    let cluster = cluster();
+    assert_eq!(status(&cluster), 403);
+    let own = |pod: &Pod| pod.spiffe_id().trim_start_matches("spiffe://").to_owned();
+    let (cart, frontend) = (own(&cluster.cart), own(&cluster.frontend));
+    wait::until_true("the denial to be told", || {
+        let data = mesh(&cluster);
+        let mut denials = data["denials"]["shown"].as_array().into_iter().flatten();
+        let mut edges = data["edges"]["shown"].as_array().into_iter().flatten();
+        denials.any(|denial| {
+            denial["pod"] == "shop/cart"
+                && denial["source_principal"] == *frontend
+                && denial["examples"]["shown"][0]["path"] == "/cart/ann"
+        }) && edges.any(|edge| {
+            edge["direction"] == "inbound"
+                && edge["destination"] == *cart
+                && edge["source"] == *frontend
+                && edge["denied"].as_u64() > Some(0)
+        })
+    });
+    wait::until_true("both pods to be told of", || {
+        let data = mesh(&cluster);
+        let count = |list: &str| data[list]["shown"].as_array().map(Vec::len);
+        data["program"]["kind"] == "controller"
+            && (count("certificates"), count("services")) == (Some(2), Some(2))
+    });
+    let page = cluster.control.curl("http://127.0.0.1:15000/dashboard");
+    assert!(page.status == 200 && page.body.contains("/dashboard/page.js"));
+    let rebound = ["-H", "host: evil.example", "http://127.0.0.1:15000/dashboard/data.json"];
+    assert_eq!(cluster.control.curl_with(&rebound).status, 403);
+}
+
 #[test]
 fn f24_the_api_and_the_controller_go_away_and_traffic_keeps_flowing() {
     let mut cluster = cluster();

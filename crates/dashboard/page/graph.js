@@ -57,6 +57,29 @@ function lines(edge, from, to) {
   return made;
 }
 
+// The mesh: whoever calls on the left, whoever is called on the right, the busiest first.
+export function meshPicture(edges, width) {
+  const names = ['source', 'destination'].map((end) => [...new Set(edges.map((edge) => edge[end]))].slice(0, MOST));
+  const rows = Math.max(names[0].length, names[1].length);
+  if (!rows) return undefined;
+  const height = rows * (HIGH + GAP) - GAP + 4;
+  const box = Math.round(Math.min(260, width * 0.3));
+  const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-labelledby': 'picture-title' });
+  svg.append(draw('title', { id: 'picture-title' }, `${names[0].length} callers and ${names[1].length} called; the table has the same in words`));
+  const top = (side, row) => (height - names[side].length * (HIGH + GAP) + GAP) / 2 + row * (HIGH + GAP);
+  for (const edge of edges) {
+    const [from, to] = [names[0].indexOf(edge.source), names[1].indexOf(edge.destination)];
+    if (from >= 0 && to >= 0) svg.append(...lines(edge, [1 + box, top(0, from) + HIGH / 2], [width - box - 1, top(1, to) + HIGH / 2]));
+  }
+  names.forEach((side, number) => side.forEach((name, row) => {
+    const own = edges.filter((edge) => edge[number ? 'destination' : 'source'] === name);
+    const sum = (field) => own.reduce((total, edge) => total + edge[field], 0);
+    const all = { allowedRate: sum('allowedRate'), denied: sum('denied'), failed: sum('failed') };
+    svg.append(node(number ? width - box - 1 : 1, top(number, row), box, name === 'none' ? 'nobody proven' : name, said(all), false));
+  }));
+  return svg;
+}
+
 // The picture of these edges for so many pixels, or nothing where there are none.
 export function picture(edges, own, width) {
   const sides = ['inbound', 'outbound'].map((side) => edges.filter((edge) => edge.direction === side).slice(0, MOST));

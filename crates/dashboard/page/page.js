@@ -1,6 +1,6 @@
 // The page asks for its data every two seconds while somebody looks at it. Every text comes from the network and is set as
 // text, never as markup.
-import { picture, rate } from '/dashboard/graph.js';
+import { meshPicture, picture, rate } from '/dashboard/graph.js';
 
 const EVERY = 2_000, PATIENCE = 5_000, OLD = 10, REMEMBERED = 6;
 const at = (id) => document.getElementById(id);
@@ -134,7 +134,7 @@ function nearest(example, reason) {
   return [make('span', { class: 'miss' }, make('b', {}, rule(example.nearest.policy, example.nearest.rule)), ' would have matched but for ', ...breakable(example.nearest.but_for))];
 }
 
-const keyOf = (group) => [group.decision, group.reason, group.policy, group.rule, group.source_principal ?? group.source_ip, group.destination].join('\n');
+const keyOf = (group) => [group.decision, group.reason, group.policy, group.rule, group.source_principal ?? group.source_ip, group.destination, group.pod].join('\n');
 const said = (text) => { at('said').textContent = text; };
 
 async function copy(line, key) {
@@ -181,7 +181,7 @@ function denials() {
       cells: () => [
         [make('span', { class: 'strong' }, ago(group.last)), small(plural(group.count, 'time'))],
         [...identity(group.source_principal, 'nobody proven'), small(`from ${group.source_ip}`)],
-        [...request(latest), others ? small(`and ${plural(others, 'other request')}`) : ''],
+        [...request(latest), group.pod ? small(`of ${group.pod}`) : '', others ? small(`and ${plural(others, 'other request')}`) : ''],
         [make('span', { class: 'strong' }, group.policy ? rule(group.policy, group.rule) : 'no rule allowed it'), small(make('span', { class: would ? 'reason would' : 'reason' }, group.reason), would ? ' not enforced: it was let in' : '')],
         nearest(latest, group.reason),
         [make('button', { type: 'button', 'data-part': 'explain', 'aria-expanded': String(open), 'aria-controls': open ? id : undefined, 'aria-label': `${open ? 'Close' : 'Explain'}: ${group.source_principal ?? group.source_ip} ${latest.method ?? ''} ${latest.path ?? ''}`,
@@ -219,6 +219,10 @@ function announce(groups) {
   known = counts;
 }
 
+// The controller's page is about all of them. Of a call between two, the called's word counts.
+const ofMesh = () => data.program.kind === 'controller';
+const counted = (edges) => (ofMesh() ? edges.filter((edge) => edge.direction === 'inbound') : edges);
+
 const edgeKey = (edge) => [edge.direction, edge.source, edge.destination].join('\n');
 
 // Rates over the last few answers: counts never fall, but when the program has started anew.
@@ -234,7 +238,8 @@ function withRates(edges) {
 
 function graph(edges) {
   const place = at('graph-picture');
-  const drawn = picture(edges, data.program.workload.split('/').pop(), Math.max(300, place.clientWidth - 32));
+  const width = Math.max(300, place.clientWidth - 32);
+  const drawn = ofMesh() ? meshPicture(counted(edges), width) : picture(edges, data.program.workload.split('/').pop(), width);
   place.replaceChildren(...(drawn ? [drawn] : []));
   place.hidden = !drawn;
   const rows = edges.map((edge) => ({
@@ -242,7 +247,7 @@ function graph(edges) {
     says: [edge.allowed, edge.denied, edge.failed, rate(edge.allowedRate)],
     cells: () => [
       identity(edge.source, 'nobody proven'),
-      [edge.direction === 'inbound' ? make('span', {}, edge.destination) : make('span', { class: 'strong' }, edge.destination), small(edge.direction === 'inbound' ? 'calls us' : 'we call it')],
+      ofMesh() ? [...identity(edge.destination), small(edge.direction === 'inbound' ? 'the called says so' : 'the caller says so')] : [edge.direction === 'inbound' ? make('span', {}, edge.destination) : make('span', { class: 'strong' }, edge.destination), small(edge.direction === 'inbound' ? 'calls us' : 'we call it')],
       rate(edge.allowedRate), number(edge.allowed),
       edge.denied ? make('span', { class: 'state bad' }, number(edge.denied)) : '0',
       edge.failed ? make('span', { class: 'state late' }, number(edge.failed)) : '0',
@@ -254,7 +259,7 @@ function graph(edges) {
 }
 
 function tiles(edges) {
-  const sum = (field) => edges.reduce((total, edge) => total + edge[field], 0);
+  const sum = (field) => counted(edges).reduce((total, edge) => total + edge[field], 0);
   const own = data.certificates.shown.find((one) => one.kind === 'workload');
   const shown = [
     ['Allowed', rate(sum('allowedRate')), ''],
@@ -286,7 +291,7 @@ function certificates() {
   const rows = data.certificates.shown.map((one) => ({
     key: `${one.kind} ${one.name}`,
     says: [one, Math.round(now() / 10)],
-    cells: () => [[code(one.name), small(one.kind === 'workload' ? 'our own' : 'shown to clients')], state(!one.valid ? 'bad' : one.state === 'fresh' ? 'good' : 'late', one.valid ? one.state : one.state === 'expired' ? 'expired' : 'not valid'), age(one)],
+    cells: () => [[code(one.name), small(one.kind !== 'workload' ? 'shown to clients' : ofMesh() ? 'of a pod' : 'our own')], state(!one.valid ? 'bad' : one.state === 'fresh' ? 'good' : 'late', one.valid ? one.state : one.state === 'expired' ? 'expired' : 'not valid'), age(one)],
   }));
   table('certificates-body', 'Certificates', [{ name: 'Name', head: true }, { name: 'State' }, { name: 'Age', wide: true }], rows, { empty: 'No certificate yet.', leftOut: data.certificates.left_out });
 }
@@ -345,6 +350,7 @@ function show() {
   at('blocks').hidden = !data.blocks;
   at('threats').hidden = !data.detections;
   at('listeners').hidden = program.kind !== 'gateway';
+  for (const id of ['policies', 'reasons', 'limits', 'routes']) at(id).hidden = ofMesh();
   tiles(edges);
   denials();
   threats();

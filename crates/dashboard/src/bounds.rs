@@ -1,7 +1,7 @@
 //! How much of everything the page shows. A person reads no more, and a browser draws no more; the pages behind it
 //! (`/decisions`, `/services`, `/metrics`) have all of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Groups of denials.
 pub const DENIALS: usize = 100;
@@ -37,7 +37,7 @@ pub const TEXT: usize = 512;
 pub const EXPLAIN_LINE: usize = 4096;
 
 /// The first entries of a list, and how many more there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed<T> {
     /// Those that are shown.
     pub shown: Vec<T>,

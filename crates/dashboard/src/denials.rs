@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bounds::{DENIALS, EXAMPLES, Listed, shortened};
 use crate::explain_line::explain_line;
@@ -58,7 +58,7 @@ pub struct SeenMiss<'a> {
 }
 
 /// Refusals of one caller by one rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialGroup {
     /// `deny`, or `would_deny` of a policy that is not enforced.
     pub decision: String,
@@ -74,6 +74,9 @@ pub struct DenialGroup {
     pub source_ip: String,
     /// The app's address and port.
     pub destination: String,
+    /// The pod whose proxy refused, `namespace/name`, on the controller's page: from its stream, never from what it says.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub pod: Option<String>,
     /// How many the window has of it.
     pub count: usize,
     /// The latest, Unix seconds.
@@ -85,7 +88,7 @@ pub struct DenialGroup {
 }
 
 /// One of the different requests of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenialExample {
     /// The method; null for opaque bytes.
     pub method: Option<String>,
@@ -106,7 +109,7 @@ pub struct DenialExample {
 }
 
 /// The rule that came nearest to allowing a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearestRule {
     /// The policy, `namespace/name`.
     pub policy: String,
@@ -184,6 +187,7 @@ impl<'a> Group<'a> {
             source_principal: latest.source_principal.map(shortened),
             source_ip: latest.source_ip.to_owned(),
             destination: latest.destination.to_owned(),
+            pod: None,
             count,
             last: latest.time,
             first,

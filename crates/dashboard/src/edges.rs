@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bounds::{EDGES, Listed, REFUSALS};
 use crate::data::RefusalCount;
@@ -27,7 +27,7 @@ pub struct CountedRequests {
 }
 
 /// One pair of caller and called, with what became of the requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// Towards our app (`inbound`) or from it (`outbound`).
     pub direction: String,
@@ -44,8 +44,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    fn total(&self) -> u64 {
-        self.allowed + self.denied + self.failed
+    pub(crate) fn total(&self) -> u64 {
+        self.allowed.saturating_add(self.denied).saturating_add(self.failed)
     }
 }
 

@@ -12,6 +12,8 @@
 //! | [`edges`] | how counts of requests become who calls whom |
 //! | [`explain_line`] | the question to `postern-proxy explain` that a refusal is the answer to |
 //! | [`bounds`] | how much of everything is shown |
+//! | [`report`] | what a proxy tells the controller of itself |
+//! | [`mesh`] | the mesh as its proxies tell of it: what the controller's page shows |
 //! | `files.rs` | the page's files, and the headers they go out with |
 
 pub mod bounds;
@@ -20,6 +22,8 @@ pub mod denials;
 pub mod edges;
 pub mod explain_line;
 mod files;
+pub mod mesh;
+pub mod report;
 
 pub use bounds::{Listed, shortened};
 pub use data::DashboardData;

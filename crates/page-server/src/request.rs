@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -55,6 +56,13 @@ impl PageRequest {
         &self.head.headers
     }
 
+    /// Whether its one `Host` names the loopback: `localhost`, `127.0.0.1` or `[::1]`, with any port or none. A page of
+    /// another name that a browser was led to by DNS does not (SECURITY-CASES S-43: DNS rebinding).
+    #[must_use]
+    pub fn names_loopback(&self) -> bool {
+        names_loopback(self.headers())
+    }
+
     /// The whole body, of at most `most` bytes. The page sets the deadline: it knows what it waits for.
     ///
     /// # Errors
@@ -65,5 +73,42 @@ impl PageRequest {
             Err(error) if error.is::<LengthLimitError>() => Err(BodyFailure::TooLarge),
             Err(_) => Err(BodyFailure::Broken),
         }
+    }
+}
+
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter().filter_map(|h| h.to_str().ok());
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn s43_admin_and_debug_only_a_loopback_host() {
+        let check = |hosts: &[&str], expect: bool| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_str(host).unwrap());
+            }
+            assert_eq!(names_loopback(&headers), expect, "{hosts:?}");
+        };
+        check(&["localhost:15000"], true);
+        check(&["127.0.0.1:15000"], true);
+        check(&["127.0.0.1"], true);
+        check(&["[::1]:15000"], true);
+        check(&["evil.example"], false);
+        check(&["localhost.evil.example:15000"], false);
+        check(&["localhost", "evil"], false);
+        check(&[], false);
     }
 }

@@ -14,7 +14,7 @@ use identity::tls::ALPN_H2;
 use k8s::controller::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use k8s::controller::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use k8s::controller::service::{
-    GATEWAY_TYPE, POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE, TRAFFIC_TYPE,
+    GATEWAY_TYPE, POD_NAME, POD_UID, POLICY_TYPE, REPORT_TYPE, SERVICE_TYPE, TRAFFIC_TYPE,
 };
 use k8s::controller::service_message::Service;
 use prost::Message as _;
@@ -157,6 +157,19 @@ impl Proxy {
         let request = DeltaDiscoveryRequest {
             type_url: type_url.into(),
             resource_names_subscribe: keys.iter().map(ToString::to_string).collect(),
+            ..DeltaDiscoveryRequest::default()
+        };
+        self.requests.send(request).await.unwrap();
+    }
+
+    /// Tells of itself.
+    ///
+    /// # Panics
+    /// The stream has ended.
+    pub async fn report(&self, message: impl Into<Vec<u8>>) {
+        let request = DeltaDiscoveryRequest {
+            type_url: REPORT_TYPE.into(),
+            report: message.into(),
             ..DeltaDiscoveryRequest::default()
         };
         self.requests.send(request).await.unwrap();

@@ -21,7 +21,7 @@ pub(super) struct ControllerArgs {
     /// Where proxies connect (mutual TLS).
     #[arg(long, default_value = "[::]:15010", value_name = "ADDRESS")]
     bind: SocketAddr,
-    /// Where `/status` is served besides; it names objects, so loopback only.
+    /// Where `/status` and `/dashboard` are served besides; they name objects, so loopback only.
     #[arg(long, default_value = "127.0.0.1:15000", value_name = "ADDRESS")]
     admin: SocketAddr,
     /// The trust domain of the cluster's service accounts.

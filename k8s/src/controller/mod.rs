@@ -7,6 +7,7 @@
 
 pub mod convert;
 pub mod credentials;
+pub mod dashboard_data;
 pub mod gateways;
 pub mod index;
 pub mod leader;

@@ -29,7 +29,7 @@ pub struct ControllerSettings {
     pub bind: SocketAddr,
     /// Where `/ready`, `/live` and `/metrics` are served.
     pub readiness: SocketAddr,
-    /// Where the same and `/status` are served: loopback.
+    /// Where the same, `/status` and `/dashboard` are served: loopback.
     pub admin: SocketAddr,
     /// The Workload API socket of our cert agent, `unix:///…`.
     pub workload_api: String,

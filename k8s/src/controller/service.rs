@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dashboard::mesh::{ReportStream, Reporter};
+use dashboard::report::{ProxyReport, ReportProblem};
 use prost_types::value::Kind;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,6 +25,8 @@ pub const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
 pub const GATEWAY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Gateway";
 /// What a destination means, since services are messages; before, they were ServiceEntries in JSON under `postern.dev.v1`.
 pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
+/// What a proxy tells of itself: nothing is subscribed to, and nothing answered.
+pub const REPORT_TYPE: &str = "type.googleapis.com/postern.dev.v1.Report";
 /// In a node's metadata: the pod's name.
 pub const POD_NAME: &str = "POD_NAME";
 /// In a node's metadata: the pod's uid.
@@ -105,6 +109,7 @@ async fn converse(
     let _counted = shared.count_proxy(subscriber.pod()).ok_or_else(|| {
         Status::resource_exhausted("the pod has too many streams; close one first")
     })?;
+    let mut reporting = Reporting::open(&shared, &caller, subscriber.pod());
     let mut session = AnswerStream { answers, nonce: 0 };
     let mut foreign = ForeignTypes::default();
     ask(&shared, &mut subscriber, &mut foreign, first)?;
@@ -117,6 +122,7 @@ async fn converse(
         session.tell(delta).await?;
         tokio::select! {
             request = said(&mut requests) => match request? {
+                Some(request) if request.type_url == REPORT_TYPE => reporting.take(&request.report),
                 Some(request) => ask(&shared, &mut subscriber, &mut foreign, request)?,
                 None => return Ok(()),
             },
@@ -256,6 +262,45 @@ fn ask(
         other => foreign.note(subscriber.pod(), other),
     }
     Ok(())
+}
+
+/// What a stream's proxy tells of itself, for as long as the stream lives. Who it is, is the stream's to say: the pod that it
+/// named and whose identity it proved.
+struct Reporting {
+    shared: Arc<Shared>,
+    stream: ReportStream,
+    is_noted: bool,
+}
+
+impl Reporting {
+    fn open(shared: &Arc<Shared>, caller: &Caller, pod: &ObjectName) -> Self {
+        let account = caller.id.service_account().unwrap_or_default();
+        let reporter = Reporter {
+            pod: pod.to_string(),
+            workload: format!("{}/{account}", pod.namespace),
+            identity: caller.id.without_scheme().to_owned(),
+        };
+        let stream = shared.reports().open(reporter);
+        Self { shared: shared.clone(), stream, is_noted: false }
+    }
+
+    /// A report that is refused is a mistake of the proxy's version, or a lie; neither is a reason to end what it is told.
+    fn take(&mut self, message: &[u8]) {
+        let (read, now) = (ProxyReport::read(message), self.shared.age());
+        let taken = self.shared.reports().take(&mut self.stream, read, now);
+        let Err(problem) = taken else { return };
+        // One that comes too soon was held up by the network.
+        if problem != ReportProblem::TooSoon && !std::mem::replace(&mut self.is_noted, true) {
+            let pod = self.stream.reporter().pod.as_str();
+            tracing::warn!(pod, problem = problem.as_str(), "a report for the page is refused");
+        }
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        self.shared.reports().close(&self.stream);
+    }
 }
 
 /// Types of resources that this version does not know: a proxy of another version asks for them. Nothing is answered, so that it

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use dashboard::mesh::MeshReports;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::sync::{mpsc, watch};
 
 use super::index::{Event, Index, ObjectKind, ObjectName};
@@ -31,6 +32,9 @@ pub struct Shared {
     kinds: Mutex<BTreeMap<ObjectKind, KindState>>,
     /// The open streams, by pod.
     streams: Mutex<HashMap<ObjectName, usize>>,
+    /// What proxies tell of themselves, for the page.
+    reports: Mutex<MeshReports>,
+    started: Instant,
 }
 
 /// How far the watch of a kind has come.
@@ -73,6 +77,8 @@ impl Shared {
             changes: watch::Sender::new(0),
             events: watch::Sender::new(0),
             streams: Mutex::new(HashMap::new()),
+            reports: Mutex::new(MeshReports::default()),
+            started: Instant::now(),
         }
     }
 
@@ -153,6 +159,16 @@ impl Shared {
             *open += 1;
             Connected { shared: self.clone(), pod: pod.clone() }
         })
+    }
+
+    /// What proxies tell of themselves; never across an `await`.
+    pub fn reports(&self) -> MutexGuard<'_, MeshReports> {
+        self.reports.lock()
+    }
+
+    /// For how long there is this.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// The proxies connected now.

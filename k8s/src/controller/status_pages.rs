@@ -1,13 +1,15 @@
-//! `/ready`, `/live`, `/metrics`, and on loopback `/status`: what the controller knows and what is wrong.
+//! `/ready`, `/live`, `/metrics`, and on loopback `/status`, what the controller knows and what is wrong, and `/dashboard`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use dashboard::DashboardData;
 use process_metrics::ProcessMetrics;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::credentials::OwnCredentials;
+use super::dashboard_data;
 use super::shared::{KindState, Shared};
 use crate::status_pages::StatusPages;
 
@@ -23,7 +25,7 @@ pub struct ControllerPages {
     pub credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
     /// Whether we lead.
     pub leads: watch::Receiver<bool>,
-    /// Whether `/status`, which names objects, is served here.
+    /// Whether `/status` and `/dashboard`, which name objects, are served here.
     pub with_status: bool,
 }
 
@@ -88,6 +90,14 @@ impl StatusPages for ControllerPages {
     fn status(&self) -> Option<String> {
         self.with_status.then(|| format!("{:#}\n", self.status_value()))
     }
+
+    fn dashboard(&self) -> Option<DashboardData> {
+        self.with_status.then(|| dashboard_data::collect(&self.shared, self.unready().is_some()))
+    }
+
+    fn only_for_loopback(&self) -> bool {
+        self.with_status
+    }
 }
 
 impl ControllerPages {
@@ -106,9 +116,14 @@ impl ControllerPages {
             })
         });
         let refused = index.refused().into_iter();
+        let reports = self.shared.reports().counts();
         json!({
             "leader": *self.leads.borrow(),
             "proxies": self.shared.connected(),
+            "reports": {
+                "proxies": reports.proxies, "bytes": reports.bytes,
+                "refused": reports.refused, "dropped": reports.dropped,
+            },
             "watches": watches,
             "objects": index.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "endpoints_without_proxy": outsiders.collect::<Vec<_>>(),

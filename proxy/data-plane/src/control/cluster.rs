@@ -3,10 +3,11 @@
 //! [`resource_cache`] holds what was received and what of it is in force, [`service_cache`] the part of it that locates
 //! services, [`traffic_cache`] the part that says how they are called, [`gateway_cache`] what a gateway serves,
 //! [`crate::traffic::demand`] the requested
-//! destinations, `stream` the connection. While the controller is
+//! destinations, `stream` the connection, `report` what the controller is told of ourselves. While the controller is
 //! away, the last state stays in force (SECURITY-CASES F-24).
 
 pub mod gateway_cache;
+mod report;
 pub mod resource_cache;
 pub mod service_cache;
 pub mod service_message;

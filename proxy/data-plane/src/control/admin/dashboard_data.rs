@@ -11,7 +11,7 @@ use dashboard::data::{
     Block, CertificateAge, DetectedRule, Detection, EndpointView, LimitState, ListenerState,
     Program, RouteCount, ServiceState,
 };
-use dashboard::denials::{self, RefusedTraffic, SeenMiss, SeenRequest};
+use dashboard::denials::{DenialGroup, RefusedTraffic, SeenMiss, SeenRequest, grouped};
 use dashboard::{DashboardData, Listed, edges};
 use policy::service::{EndpointAddress, Service};
 
@@ -22,7 +22,7 @@ use crate::traffic::state::ProxyState;
 use crate::traffic::threats::detections::DetectionRecord;
 
 /// All of it, as of now.
-pub(super) fn collect(state: &ProxyState) -> DashboardData {
+pub(in crate::control) fn collect(state: &ProxyState) -> DashboardData {
     let now = state.clock.since_start(Instant::now());
     let requests = state.metrics.counted_requests();
     let mut policies = state.metrics.counted_refusals();
@@ -30,7 +30,7 @@ pub(super) fn collect(state: &ProxyState) -> DashboardData {
     DashboardData {
         time: state.clock.unix(),
         program: program(state, now),
-        denials: denials::grouped(state.decisions.recent().iter().flat_map(refused)),
+        denials: denials(state),
         policies: Listed::first(POLICIES, policies),
         refusals: edges::refusals(&requests),
         edges: edges::edges(&requests),
@@ -56,6 +56,11 @@ fn program(state: &ProxyState, now: Duration) -> Program {
         stale: state.metrics.config_stale.get() != 0,
         connections: state.registry.len(),
     }
+}
+
+/// What the window of decisions has of refusals, in groups.
+pub(in crate::control) fn denials(state: &ProxyState) -> Listed<DenialGroup> {
+    grouped(state.decisions.recent().iter().flat_map(refused))
 }
 
 /// The refusals in an entry of the window: the one that was enforced, or else those that were not.

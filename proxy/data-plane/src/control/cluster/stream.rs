@@ -12,11 +12,13 @@ use prost_types::value::Kind;
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 use super::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
+use super::report::Reports;
 use super::resource_cache::{ResourceCache, ResourceDocument};
 use crate::clock::unix_now;
 use crate::connection::mesh_connection::PeerChain;
@@ -31,6 +33,7 @@ const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
 const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
 const GATEWAY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Gateway";
 const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
+const REPORT_TYPE: &str = "type.googleapis.com/postern.dev.v1.Report";
 
 /// From the dial to the open stream.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -40,6 +43,8 @@ const MOST_ANSWER: usize = crate::control::config::MAX_DIRECTORY_BYTES;
 const FIRST_ANSWER_DEADLINE: Duration = Duration::from_secs(15);
 /// How often unused destinations are dropped and the controller's certificate is verified again.
 const SWEEP: Duration = Duration::from_secs(15);
+/// How often the controller is told what changed of ourselves, for its page.
+const REPORT: Duration = Duration::from_secs(5);
 /// Characters of the rejection summary.
 const MOST_TOLD: usize = 2000;
 /// Requests that wait to be sent.
@@ -78,6 +83,9 @@ pub(super) async fn follow_once(
     let opened = opened.await.map_err(|_| anyhow!("no stream within {CONNECT_DEADLINE:?}"))?;
     let mut answers = opened.map_err(|status| refused(&status))?.into_inner();
     let mut sweep = tokio::time::interval(SWEEP);
+    let mut report_time = tokio::time::interval(REPORT);
+    report_time.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reports = Reports::default();
     let silence = tokio::time::sleep(FIRST_ANSWER_DEADLINE);
     tokio::pin!(silence);
     let mut said_unanswered = false;
@@ -104,6 +112,7 @@ pub(super) async fn follow_once(
                     send(&requests, request).await?;
                 }
             }
+            _ = report_time.tick(), if demand.is_connected() => report(&requests, reports.next(state)),
             answer = answers.message(), if gathering.has_time() => {
                 let answer = answer.map_err(|status| refused(&status))?;
                 let answer = answer.context("the controller closed the stream")?;
@@ -167,6 +176,19 @@ async fn send(
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => bail!("the controller closed the stream"),
         Err(_) => bail!("the controller takes no request"),
+    }
+}
+
+/// Nothing waits for it: where the queue is full, a later report says the same.
+fn report(requests: &mpsc::Sender<DeltaDiscoveryRequest>, report: Option<Vec<u8>>) {
+    let Some(report) = report else { return };
+    let request = DeltaDiscoveryRequest {
+        type_url: REPORT_TYPE.to_owned(),
+        report,
+        ..DeltaDiscoveryRequest::default()
+    };
+    if requests.try_send(request).is_err() {
+        tracing::debug!("the controller takes requests too slowly for a report");
     }
 }
 
