@@ -43,6 +43,7 @@ const VALUES: &[(RuleGroup, &[&str])] = &[
             "' or sleep(5) and '1'='1",
             "1 or pg_sleep(5)--",
             "1'; declare @a varchar(9); exec(@a)",
+            "if (1<2) then' or ascii(substring(password,1,1))>64-- ",
             "1; truncate table orders",
             "1'; alter table users add admin int; ",
         ],

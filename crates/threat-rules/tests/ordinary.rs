@@ -26,6 +26,7 @@ const PROSE: &[&str] = &[
     "a = b or c = d",
     "x < y and y > z",
     "if (x < y) then the left one, else the right one; simple as that",
+    "if (x < y) then the left one, else the right one. It's a select blend, and I'd update my order: select 2",
     "if (x > y) the right one; otherwise the left one",
     "5 > 3; 2 < 4",
     "it's 5 or 6; I'd say 6",
