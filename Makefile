@@ -27,7 +27,7 @@ help:
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make prove-traffic what is promised about traffic, in the same way'
 	@echo 'make prove-limits  what is promised about limits of callers, with a real Redis, in the same way'
-	@echo 'make prove-threats how far the tests of a rule set agree (RULES=file TESTS=directory)'
+	@echo 'make prove-threats how far the tests of a rule set agree (RULES=file TESTS=directory THROUGH=gateway)'
 	@echo 'make prove-gateway what a request costs at the edge beside Envoy, held to its bar'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
@@ -122,8 +122,15 @@ bench:
 	@$(MAKE) --no-print-directory -C benches
 
 # A rule set's own tests in go-ftw form, against what its rules say here: RULES=crs/main.conf TESTS=crs/tests/regression/tests
+# THROUGH=gateway sends each as bytes to a gateway, and reads in its log which rules matched.
 prove-threats:
+ifeq ($(THROUGH),gateway)
+	@tests/setup demo
+	cargo build --locked --release --workspace --bins
+	tests/in-namespace $(PROVED)/prove-threats $(RULES) $(TESTS) $(ARGS)
+else
 	cargo run --locked --release -p threat-rules --example expectations -- $(RULES) $(TESTS) $(ARGS)
+endif
 
 # Release programs, real traffic, 15 minutes: PROVE=--quick takes one, PROVE="--only P-01" proves one.
 prove-certs: release
