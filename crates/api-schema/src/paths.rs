@@ -11,6 +11,11 @@ use crate::percent;
 /// The most parameters of one segment.
 const MAX_PARAMETERS: usize = 8;
 
+/// The most segments of a template, and of a base path.
+const MAX_SEGMENTS: usize = 64;
+/// The longest template, in bytes.
+const MAX_LENGTH: usize = 8 << 10;
+
 /// A segment that has parameters: text, name, text, name, …, text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
@@ -39,6 +44,10 @@ impl Template {
         let path = template.strip_prefix('/').ok_or("a path that does not begin with `/`")?;
         if path.contains(['?', '#']) {
             return Err("a path with a query or a fragment".to_owned());
+        }
+        // Each segment is a step down a tree, and steps down are calls within calls.
+        if path.len() > MAX_LENGTH || path.split('/').nth(MAX_SEGMENTS).is_some() {
+            return Err(format!("a path longer than 8 KiB or {MAX_SEGMENTS} segments"));
         }
         let segments = path.split('/').map(read_segment).collect::<Result<Vec<_>, _>>()?;
         let template = Self { segments };
@@ -329,6 +338,18 @@ mod tests {
         assert!(paths(&["/a/{id}", "/a/{name}"]).has_twins());
         assert!(paths(&["/a/{id}/b/{c}", "/a/{name}/b/{d}"]).has_twins());
         assert!(!paths(&["/a/{id}/b", "/a/{name}/c", "/b/{id}", "/a/{id}.x"]).has_twins());
+    }
+
+    #[test]
+    fn templates_have_an_end() {
+        for (row, segments, expect) in [
+            ("the most segments", MAX_SEGMENTS, true),
+            ("one more", MAX_SEGMENTS + 1, false),
+            ("as many as a description has room for", 500_000, false),
+        ] {
+            assert_eq!(Template::read(&"/a".repeat(segments)).is_ok(), expect, "{row}");
+        }
+        assert!(Template::read(&format!("/{}", "a".repeat(MAX_LENGTH + 1))).is_err());
     }
 
     #[test]

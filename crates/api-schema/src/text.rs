@@ -18,6 +18,17 @@ const MAX_DEPTH: usize = 100;
 /// The most values, aliases expanded.
 const MAX_NODES: usize = 400_000;
 
+/// The longest name, in bytes.
+const MAX_NAME: usize = 1_024;
+/// The longest place of a part: the names around it, in bytes.
+const MAX_POINTER: usize = 8 << 10;
+/// What the places of all parts may take together, in bytes.
+const MAX_POINTERS: usize = 32 << 20;
+/// What anchors and aliases may copy, in bytes.
+const MAX_COPIED: usize = 4 * MAX_BYTES;
+/// What the places may take whose lines are remembered, in bytes; of the others, the closest one around is told.
+const MAX_LINES: usize = 16 << 20;
+
 /// A description's tree.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -34,6 +45,7 @@ pub(crate) fn read(text: &str) -> Result<Tree, DescriptionProblem> {
     if text.trim_start().starts_with('{')
         && let Some(root) = read_json(text)?
     {
+        check_places(&root)?;
         return Ok(Tree { root, lines: HashMap::new() });
     }
     let mut builder = Builder::default();
@@ -50,6 +62,7 @@ pub(crate) fn read(text: &str) -> Result<Tree, DescriptionProblem> {
         builder.event(event).map_err(|message| problem(Some(builder.line), message))?;
     }
     let root = builder.root.ok_or_else(|| problem(None, "no description at all".to_owned()))?;
+    check_places(&root)?;
     Ok(Tree { root, lines: builder.lines })
 }
 
@@ -65,6 +78,36 @@ fn read_json(text: &str) -> Result<Option<Value>, DescriptionProblem> {
         Ok(root) => Ok(Some(root)),
         Err(refusal) if refusal.keyword == "syntax" => Ok(None),
         Err(refusal) => Err(problem(None, format!("no description in JSON ({})", refusal.keyword))),
+    }
+}
+
+/// Refuses names and places that are long: readers keep the place of each schema, and a place repeats all names around it.
+fn check_places(root: &Value) -> Result<(), DescriptionProblem> {
+    let mut all = 0_usize;
+    let mut left = vec![(root, 0_usize)];
+    while let Some((value, length)) = left.pop() {
+        all = all.saturating_add(length);
+        if length > MAX_POINTER || all > MAX_POINTERS {
+            return Err(problem(None, "names that are too long for how deep they nest".to_owned()));
+        }
+        match value {
+            Value::Array(items) => left.extend(items.iter().map(|item| (item, length + 7))),
+            Value::Object(entries) => {
+                for (name, entry) in entries {
+                    check_name(name).map_err(|message| problem(None, message))?;
+                    left.push((entry, length + escape(name).len() + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Built {
+    match name.len() > MAX_NAME {
+        true => Err(format!("a name longer than {MAX_NAME} bytes")),
+        false => Ok(()),
     }
 }
 
@@ -87,11 +130,22 @@ struct Builder {
     pointer: String,
     /// How long the pointer was before each open collection's own part was added.
     lengths: Vec<usize>,
-    /// With the size and the depth of each.
-    anchors: HashMap<usize, (Value, usize, usize)>,
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
+    /// The bytes that anchors and aliases copied.
+    copied: usize,
     line: u32,
     lines: HashMap<String, u32>,
+    /// The bytes of the places in `lines`.
+    lines_length: usize,
+}
+
+/// A part that aliases may mean.
+struct Anchored {
+    value: Value,
+    nodes: usize,
+    depth: usize,
+    bytes: usize,
 }
 
 type Built = Result<(), String>;
@@ -120,13 +174,14 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => return self.leave(),
             Event::Alias(id) => {
-                let (value, size, depth) =
-                    self.anchors.get(&id).ok_or("an alias to a part that holds it")?.clone();
-                if self.open.len().saturating_add(depth) > MAX_DEPTH {
+                let anchored = self.anchors.get(&id).ok_or("an alias to a part that holds it")?;
+                if self.open.len().saturating_add(anchored.depth) > MAX_DEPTH {
                     return Err(format!("nested deeper than {MAX_DEPTH} levels"));
                 }
+                count_copied(&mut self.copied, anchored.bytes)?;
+                let (value, nodes) = (anchored.value.clone(), anchored.nodes);
                 self.place();
-                return self.add(value, 0, size);
+                return self.add(value, 0, nodes);
             }
             Event::UnresolvedAlias(name) => return Err(format!("the alias *{name} of no anchor")),
             _ => {}
@@ -139,6 +194,7 @@ impl Builder {
             if plain && text == "<<" {
                 return Err("a merge key; write its names out".to_owned());
             }
+            check_name(text)?;
             if entries.contains_key(text) {
                 return Err(format!("the name `{text}` a second time"));
             }
@@ -188,10 +244,11 @@ impl Builder {
     fn add(&mut self, value: Value, anchor: usize, size: usize) -> Built {
         self.nodes = self.nodes.saturating_add(size);
         if anchor != 0 {
-            let size = size_of(&value);
-            self.nodes = self.nodes.saturating_add(size);
-            let depth = depth_of(&value);
-            self.anchors.insert(anchor, (value.clone(), size, depth));
+            let (nodes, depth, bytes) = (size_of(&value), depth_of(&value), bytes_of(&value));
+            self.nodes = self.nodes.saturating_add(nodes);
+            count_copied(&mut self.copied, bytes)?;
+            let anchored = Anchored { value: value.clone(), nodes, depth, bytes };
+            self.anchors.insert(anchor, anchored);
         }
         if self.nodes > MAX_NODES {
             return Err(format!("more than {MAX_NODES} values, aliases expanded"));
@@ -209,10 +266,14 @@ impl Builder {
 
     /// Remembers the line of what begins here.
     fn place(&mut self) {
+        if self.lines_length > MAX_LINES || self.pointer.len() > MAX_POINTER {
+            return;
+        }
         let pointer = match self.part() {
             Some(part) => format!("{}/{part}", self.pointer),
             None => self.pointer.clone(),
         };
+        self.lines_length += pointer.len();
         self.lines.entry(pointer).or_insert(self.line);
     }
 
@@ -234,6 +295,25 @@ fn size_of(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(size_of).sum(),
         Value::Object(entries) => entries.values().map(size_of).sum(),
+        _ => 0,
+    }
+}
+
+fn count_copied(copied: &mut usize, bytes: usize) -> Built {
+    *copied = copied.saturating_add(bytes);
+    match *copied > MAX_COPIED {
+        true => Err("aliases that become more than 16 MiB".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum(),
+        Value::Object(entries) => {
+            entries.iter().map(|(name, entry)| name.len() + bytes_of(entry)).sum()
+        }
         _ => 0,
     }
 }
@@ -335,6 +415,50 @@ mod tests {
         let text = format!("a: &a {open}x{close}\nb: {open}*a{close}\n");
         let problem = read(&text).unwrap_err();
         assert_eq!(problem.to_string(), "line 2: nested deeper than 100 levels");
+    }
+
+    #[test]
+    fn no_description_takes_more_memory_than_it_is_long() {
+        let nested: String =
+            (0..90).map(|level| format!("{{{level}{}: ", "k".repeat(1_000))).collect();
+        let name = "é".repeat(513);
+        let inner = "n".repeat(1_000);
+        let deep: String = (0..9).map(|_| format!("{{\"{}\": ", inner)).collect();
+        let items = format!("[{}1]", "1,".repeat(100_000));
+        let around = format!("{{\"{}\": ", &inner[..400]);
+        let rows = [
+            (
+                "an alias to a long text",
+                format!("a: &a {}\nb: [{}1]", "x".repeat(500_000), "*a, ".repeat(1_000)),
+                "aliases that become more than 16 MiB",
+            ),
+            (
+                "anchors within each other",
+                format!("a: {}{}{}", "&a [".repeat(60), "x".repeat(500_000), "]".repeat(60)),
+                "aliases that become more than 16 MiB",
+            ),
+            ("a long name", format!("{name}: 1"), "a name longer than 1024 bytes"),
+            ("a long name in JSON", format!("{{\"{name}\": 1}}"), "a name longer than 1024 bytes"),
+            (
+                "a list far below",
+                format!("a: {nested}{items}{}", "}".repeat(90)),
+                "too long for how deep they nest",
+            ),
+            (
+                "long names within each other, in JSON",
+                format!("{deep}1{}", "}".repeat(9)),
+                "too long for how deep they nest",
+            ),
+            (
+                "a long list below long names, in JSON",
+                format!("{around}{items}}}"),
+                "too long for how deep they nest",
+            ),
+        ];
+        for (row, text, expect) in rows {
+            let told = read(&text).unwrap_err().to_string();
+            assert!(told.contains(expect) && told.len() < 200, "{row}: {told}");
+        }
     }
 
     #[test]

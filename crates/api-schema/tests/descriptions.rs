@@ -260,6 +260,26 @@ fn chains_of_schemas_end() {
 }
 
 #[test]
+fn long_lists_are_refused_before_they_are_looked_through() {
+    let members = format!("{{allOf: [{}{{}}]}}", "{}, ".repeat(50_000));
+    let found = told(&with_schema("3.1.0", &members));
+    assert!(found.iter().any(|problem| problem.contains("more than 1000 schemas")), "{found:?}");
+    let head = "openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {";
+    let parameters: String = (0..201)
+        .map(|at| format!("{{name: p{at}, in: query, schema: {{type: string}}}}, "))
+        .collect();
+    let found = told(&format!("{head}parameters: [{parameters}], responses: {{}}}}}}}}\n"));
+    assert!(found.iter().any(|problem| problem.contains("more than 200 parameters")), "{found:?}");
+    let types: String = (0..101).map(|at| format!("text/t{at}: {{}}, ")).collect();
+    let body = format!("{head}requestBody: {{content: {{{types}}}}}, responses: {{}}}}}}}}\n");
+    let found = told(&body);
+    assert!(found.iter().any(|problem| problem.contains("more than 100 media types")), "{found:?}");
+    let path = format!("openapi: 3.1.0\ninfo: {{}}\npaths: {{\"{}\": {{}}}}", "/a".repeat(500));
+    let found = told(&path);
+    assert!(found.iter().any(|problem| problem.contains("64 segments")), "{found:?}");
+}
+
+#[test]
 fn schemas_cannot_multiply() {
     let many = |to: usize| {
         format!(
@@ -268,7 +288,8 @@ fn schemas_cannot_multiply() {
         )
     };
     assert!(told(&chain(14, many)).is_empty());
-    let patterns: String = (0..1_001).map(|index| format!("{{pattern: a{index}}}, ")).collect();
-    let found = told(&with_schema("3.1.0", &format!("{{anyOf: [{patterns}]}}")));
+    let patterns: String =
+        (0..1_001).map(|index| format!("p{index}: {{pattern: a{index}}}, ")).collect();
+    let found = told(&with_schema("3.1.0", &format!("{{properties: {{{patterns}}}}}")));
     assert!(found.iter().any(|problem| problem.contains("more than 1000 patterns")), "{found:?}");
 }

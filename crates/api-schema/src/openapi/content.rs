@@ -9,6 +9,9 @@ use crate::reader::{Part, Reader};
 use crate::schema::shape::{Shape, Types};
 use crate::schema::{Direction, Schemas};
 
+/// The most media types of one body.
+const MAX_MEDIA_TYPES: usize = 100;
+
 /// Reads the media types of a body.
 pub(super) fn content<'a>(
     reader: &mut Reader<'a>,
@@ -17,7 +20,12 @@ pub(super) fn content<'a>(
     direction: Direction,
 ) -> Content {
     let mut kinds: Vec<(MediaType, Arc<BodyKind>)> = Vec::new();
-    for (name, part) in all.entries() {
+    let entries = all.entries();
+    if entries.len() > MAX_MEDIA_TYPES {
+        reader.problem(&all.pointer, format!("more than {MAX_MEDIA_TYPES} media types"));
+        return Content::default();
+    }
+    for (name, part) in entries {
         let Some(range) = MediaType::read(name) else {
             reader.problem(&part.pointer, "no media type");
             continue;

@@ -37,6 +37,9 @@ const FIELDS: [&str; 12] = [
     "servers",
 ];
 
+/// The most parameters of one list.
+const MAX_PARAMETERS: usize = 200;
+
 /// The reading of one path.
 pub(super) struct PathReader<'t, 'a, 's> {
     pub(super) reader: &'t mut Reader<'a>,
@@ -104,7 +107,13 @@ impl<'a> PathReader<'_, 'a, '_> {
 
     fn parameters(&mut self, part: &Part<'a>) -> Vec<Parameter> {
         let mut parameters: Vec<Parameter> = Vec::new();
-        for item in part.field("parameters").map(|all| all.items()).unwrap_or_default() {
+        let items = part.field("parameters").map(|all| all.items()).unwrap_or_default();
+        if items.len() > MAX_PARAMETERS {
+            let message = format!("more than {MAX_PARAMETERS} parameters");
+            self.reader.problem(&part.below("parameters"), message);
+            return parameters;
+        }
+        for item in items {
             let Some(item) = self.reader.resolve(item) else {
                 continue;
             };

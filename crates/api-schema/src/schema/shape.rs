@@ -1,6 +1,7 @@
 //! Which types a schema lets through: what the text of a parameter is read as.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -8,6 +9,9 @@ use serde_json::Value;
 const MAX_STEPS: usize = 16;
 /// How many schemas are looked at for one shape; beyond, everything is thought possible.
 const MAX_LOOKS: usize = 2_000;
+
+/// The most properties told apart; what is in the others is read as text.
+const MAX_PROPERTIES: usize = 2_000;
 
 /// A set of the types of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +82,8 @@ impl Shape {
     /// The shape of a schema in `root`.
     pub(crate) fn of(root: &Value, schema: &Value) -> Self {
         let look = Look { root, left: Cell::new(MAX_LOOKS) };
-        let mut properties = Vec::new();
-        look.collect_properties(schema, MAX_STEPS, &mut properties);
+        let (mut properties, mut known) = (Vec::new(), HashSet::new());
+        look.collect_properties(schema, MAX_STEPS, &mut known, &mut properties);
         let mut shape = Self {
             types: look.types(schema, MAX_STEPS),
             items: look.items(schema),
@@ -150,6 +154,7 @@ impl<'a> Look<'a> {
         &self,
         schema: &'a Value,
         steps: usize,
+        known: &mut HashSet<&'a str>,
         found: &mut Vec<(Box<str>, Types, Types)>,
     ) {
         let Some(steps) = self.step(steps) else {
@@ -157,14 +162,14 @@ impl<'a> Look<'a> {
         };
         if let Some(Value::Object(properties)) = schema.get("properties") {
             for (name, property) in properties {
-                if !found.iter().any(|(known, ..)| **known == **name) {
+                if known.len() < MAX_PROPERTIES && known.insert(name) {
                     let of_property = self.types(property, MAX_STEPS);
                     found.push((name.as_str().into(), of_property, self.items(property)));
                 }
             }
         }
         for part in self.parts(schema) {
-            self.collect_properties(part, steps, found);
+            self.collect_properties(part, steps, known, found);
         }
     }
 

@@ -64,6 +64,9 @@ const MAX_STEPS: usize = 8;
 /// How many schemas are looked at for them.
 const MAX_LOOKS: usize = 200;
 
+/// The most schemas of one `allOf`, `anyOf`, `oneOf` or `prefixItems`.
+const MAX_MEMBERS: usize = 1_000;
+
 /// The translation of one schema for one direction.
 pub(super) struct Translation<'t, 'a, 's> {
     pub(super) reader: &'t mut Reader<'a>,
@@ -84,7 +87,10 @@ impl Translation<'_, '_, '_> {
 
     /// Translates a schema; `hidden` are properties that do not belong to this direction, known from around it.
     fn schema(&mut self, part: &Part<'_>, hidden: &HashSet<String>) -> Value {
-        self.schemas.in_place.entry(part.pointer.clone()).or_default();
+        if self.direction == Direction::Request {
+            // What was read as a part of another one is read anew; its edges are the same.
+            self.schemas.in_place.insert(part.pointer.clone(), Vec::new());
+        }
         let fields = match part.value {
             Value::Object(fields) => fields,
             Value::Bool(_) if self.reader.version == Version::V31 => return part.value.clone(),
@@ -195,8 +201,9 @@ impl Translation<'_, '_, '_> {
 
     /// Notes that a schema applies to the same value as the one it stands in.
     fn same_value(&mut self, part: &Part<'_>, other: &str) {
-        let edges = self.schemas.in_place.entry(part.pointer.clone()).or_default();
-        if !edges.iter().any(|known| known == other) {
+        // Both directions have the same ones.
+        if self.direction == Direction::Request {
+            let edges = self.schemas.in_place.entry(part.pointer.clone()).or_default();
             edges.push(other.to_owned());
         }
     }
@@ -223,6 +230,10 @@ impl Translation<'_, '_, '_> {
         hidden: &HashSet<String>,
         same_value: bool,
     ) -> Value {
+        if field.value.as_array().is_some_and(|members| members.len() > MAX_MEMBERS) {
+            self.reader.problem(&field.pointer, format!("more than {MAX_MEMBERS} schemas"));
+            return Value::Array(vec![Value::Bool(false)]);
+        }
         let members = field.items();
         if members.is_empty() {
             self.reader.problem(&field.pointer, "something else than a list of schemas");
