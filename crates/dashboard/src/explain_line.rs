@@ -57,7 +57,8 @@ pub fn explain_line(seen: &RefusedTraffic<'_>) -> Option<String> {
             path: request.path,
         }),
     };
-    let line = serde_json::to_string(&line).ok()?;
+    // Whoever was refused has chosen the path, and people paste the line between the quotes of a shell.
+    let line = serde_json::to_string(&line).ok()?.replace('\'', "\\u0027");
     (line.len() <= EXPLAIN_LINE).then_some(line)
 }
 
@@ -92,6 +93,13 @@ mod tests {
             RefusedTraffic { sni: Some("cart"), ..RefusedTraffic::of("fd00::7", "[fd00::9]:9000") },
             Some(
                 r#"{"source":{"ip":"fd00::7"},"destination":{"ip":"fd00::9","port":9000},"connection":{"sni":"cart"}}"#,
+            ),
+        );
+        check(
+            "a path that would end the quotes of a shell",
+            RefusedTraffic { request: request("/x';id;'"), ..plain.clone() },
+            Some(
+                r#"{"source":{"ip":"10.0.0.7"},"destination":{"ip":"10.0.0.9","port":8080},"request":{"method":"GET","host":"cart:8080","path":"/x\u0027;id;\u0027"}}"#,
             ),
         );
         let long = format!("/{}", "x".repeat(EXPLAIN_LINE));
