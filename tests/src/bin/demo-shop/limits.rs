@@ -8,7 +8,7 @@ const MOST: usize = 200;
 pub(crate) fn show(table: &mut Table, online: &OnlineShop, ann: &Customer<'_>, bob: &Customer<'_>) {
     let search = || online.get("/search?q=tea", &[]).words();
     let over = (0..MOST).map(|_| search()).find(|answer| answer != "200").unwrap_or_default();
-    table.row("stranger", "edge", "more than 60 searches a minute", "429 rate_limited", &over);
+    table.row("stranger", "edge", "more than 60 searches at once", "429 rate_limited", &over);
     let other = ann.get("/search?q=tea", &[]).words();
     let what = "GET /search, from another address";
     table.row("ann", "frontend", what, "200", &other);
