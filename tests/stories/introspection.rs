@@ -219,13 +219,13 @@ fn a_gateways_listener_asks_about_the_tokens_of_its_clients() {
     scene.mesh.policy("edge-users", &object("security.istio.io/v1", "AuthorizationPolicy", &spec));
     let bearer = format!("authorization: Bearer {}", issuer.opaque_token());
     wait::until("the issuer to be asked", Duration::from_secs(20), || {
-        let answer = scene.get("https://shop.example/cart/ann", &["-H", &bearer]);
+        let answer = scene.get("https://shop.example/cart/bob", &["-H", &bearer]);
         if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
     });
     let get = |url: &str, token: &str| scene.get(url, &["-H", token]);
-    get("https://shop.example/cart/ann", "x: y").expect_refusal(403, "no_matching_allow");
-    let garbage = get("https://shop.example/cart/ann", "authorization: Bearer garbage");
+    get("https://shop.example/cart/bob", "x: y").expect_refusal(403, "no_matching_allow");
+    let garbage = get("https://shop.example/cart/bob", "authorization: Bearer garbage");
     garbage.expect_refusal(401, "token_inactive");
-    get("http://shop.example/cart/ann", &bearer).expect_refusal(403, "no_matching_allow");
+    get("http://shop.example/cart/bob", &bearer).expect_refusal(403, "no_matching_allow");
     scene.edge.expect_log(&[("status", "401"), ("reason", "token_inactive")]);
 }
