@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 32] = [
+pub const TARGETS: [(&str, Target); 34] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -54,4 +54,6 @@ pub const TARGETS: [(&str, Target); 32] = [
     ("cookie_header", targets::cookie_header),
     ("api_description", targets::api_description),
     ("api_request", targets::api_request),
+    ("threat_request", targets::threat_request),
+    ("threat_rules", targets::threat_rules),
 ];

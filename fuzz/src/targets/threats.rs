@@ -43,7 +43,11 @@ pub fn threat_request(data: &[u8]) {
     assert!(found.matches.len() <= Inspection::MOST_MATCHES);
     assert!(found.score >= found.matches.iter().map(|one| one.score).sum());
     for one in &found.matches {
-        assert!(one.variable.len() <= 64 && !one.variable.contains(char::is_control), "{}", one.variable);
+        assert!(
+            one.variable.len() <= 64 && !one.variable.contains(char::is_control),
+            "{}",
+            one.variable
+        );
     }
 }
 
