@@ -55,7 +55,11 @@ impl Content {
         match &**kind {
             // What a range describes as JSON is JSON only where it says so.
             BodyKind::Json(_) if !media.is_json() => Ok((None, media)),
-            BodyKind::Json(_) if !media.has_charset_of_json() => Err(unexpected()),
+            BodyKind::Json(_) | BodyKind::Form { .. } | BodyKind::Multipart(_)
+                if !media.has_charset_that_is_read() =>
+            {
+                Err(unexpected())
+            }
             read => Ok((read.is_read().then_some(kind), media)),
         }
     }

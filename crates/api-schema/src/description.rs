@@ -7,6 +7,7 @@ use http::Method;
 use crate::openapi;
 use crate::operation::Operation;
 use crate::paths::Paths;
+use crate::percent;
 use crate::problem::DescriptionProblem;
 
 /// An OpenAPI description, read and compiled.
@@ -87,6 +88,25 @@ impl ApiDescription {
         match found {
             Some(operation) => OperationMatch::Found(operation, values),
             None => OperationMatch::MethodNotAllowed { allow: &item.allow },
+        }
+    }
+
+    /// Which operation an app takes a request for that undoes all escapes before it looks for slashes: by the path as it
+    /// reads it. No values are told, because they are not what is compared.
+    #[must_use]
+    pub fn find_decoded<'d>(
+        &'d self,
+        method: &Method,
+        decoded: &str,
+    ) -> OperationMatch<'d, 'static> {
+        // Templates are kept in the spelling of canonical paths.
+        let path = percent::encode(decoded, |byte| byte == b'/' || percent::of_segment(byte));
+        match self.find(method, &path) {
+            OperationMatch::Found(operation, _) => OperationMatch::Found(operation, Vec::new()),
+            OperationMatch::UnknownPath => OperationMatch::UnknownPath,
+            OperationMatch::MethodNotAllowed { allow } => {
+                OperationMatch::MethodNotAllowed { allow }
+            }
         }
     }
 

@@ -12,7 +12,8 @@ pub(crate) struct MediaType {
 }
 
 impl MediaType {
-    /// Reads a media type or a range of them.
+    /// Reads a media type or a range of them. What apps read in several ways is none: a parameter twice, one in pieces or
+    /// in another character set (RFC 2231), quoted text with an escape, a quote or a semicolon.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let mut parts = text.split(';');
         let (main, sub) = parts.next()?.trim().split_once('/')?;
@@ -22,12 +23,12 @@ impl MediaType {
         let mut parameters = Vec::new();
         for part in parts {
             let (name, value) = part.trim().split_once('=')?;
-            let value =
-                value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-            if !is_token(name) {
+            let name = name.to_ascii_lowercase();
+            let is_known = parameters.iter().any(|(known, _)| *known == name);
+            if !is_token(&name) || name.contains('*') || is_known {
                 return None;
             }
-            parameters.push((name.to_ascii_lowercase(), value.to_owned()));
+            parameters.push((name, value_of(value)?.to_owned()));
         }
         Some(Self { main: main.to_ascii_lowercase(), sub: sub.to_ascii_lowercase(), parameters })
     }
@@ -72,8 +73,9 @@ impl MediaType {
         self.main == "application" && self.sub == "json" || self.sub.ends_with("+json")
     }
 
-    /// JSON is UTF-8 (RFC 8259, section 8.1): whatever else a `charset` says would be read in two ways.
-    pub(crate) fn has_charset_of_json(&self) -> bool {
+    /// JSON is UTF-8 (RFC 8259, section 8.1), and so are the forms that are looked into: whatever else a `charset` says
+    /// would be read in two ways.
+    pub(crate) fn has_charset_that_is_read(&self) -> bool {
         self.parameter("charset").is_none_or(|charset| {
             charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("us-ascii")
         })
@@ -89,6 +91,14 @@ impl MediaType {
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The value of a parameter: a token, or quoted text.
+fn value_of(value: &str) -> Option<&str> {
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').filter(|text| !text.contains(['\\', '"'])),
+        None => Some(value).filter(|value| is_token(value)),
     }
 }
 
@@ -127,7 +137,24 @@ mod tests {
 
     #[test]
     fn what_is_no_media_type() {
-        for text in ["", "json", "a/", "/b", "a/b/c", "a b/c", "a/b;c", "a/b; =d"] {
+        for text in [
+            "",
+            "json",
+            "a/",
+            "/b",
+            "a/b/c",
+            "a b/c",
+            "a/b;c",
+            "a/b; =d",
+            "a/b; c=d; C=e",
+            "a/b; c*=utf-8''d",
+            "a/b; c*0=d",
+            "a/b; c=\"d\\e\"",
+            "a/b; c=\"d;e=f\"",
+            "a/b; c=\"d\"e\"",
+            "a/b; c=\"d",
+            "a/b; c=d e",
+        ] {
             assert_eq!(MediaType::read(text), None, "{text}");
         }
     }

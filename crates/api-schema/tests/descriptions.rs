@@ -80,6 +80,16 @@ fn what_is_not_understood_is_refused_by_name() {
             "each schema needs a name",
         ),
         ("3.1.0", "{oneOf: [], discriminator: {}}", "no `propertyName`"),
+        (
+            "3.1.0",
+            "{oneOf: [{$ref: '#/components/schemas/A', maxProperties: 3}], discriminator: {propertyName: a}}",
+            "more than a `$ref`",
+        ),
+        (
+            "3.1.0",
+            "{oneOf: [{$ref: '#/components/schemas/A'}], anyOf: [{$ref: '#/components/schemas/B'}], discriminator: {propertyName: a}}",
+            "both `oneOf` and `anyOf`",
+        ),
     ];
     for (version, schema, expect) in rows {
         let told = told(&with_schema(version, schema));
@@ -128,6 +138,28 @@ fn descriptions_that_are_none() {
             "a style that a parameter in this place cannot have",
         ),
         (format!("{head}paths: {{'/a/{{b}}': {{}}, '/a/{{c}}': {{}}}}"), "differ in the names"),
+        (get("parameters: [{name: q, in: query, schema: {maximum: 100}}]"), "write the type"),
+        (get("parameters: [{name: q, in: query, schema: {format: uuid}}]"), "write the type"),
+        (
+            get("parameters: [{name: q, in: query, schema: {type: array, items: {maximum: 9}}}]"),
+            "write the type",
+        ),
+        (
+            get(
+                "parameters: [{name: q, in: query, style: deepObject, schema: {type: object, properties: {a: {maxLength: 9}}}}]",
+            ),
+            "write the type",
+        ),
+        (
+            get(
+                "put: {requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {a: {maximum: 9}}}}}}}",
+            ),
+            "write the type",
+        ),
+        (
+            get("put: {requestBody: {content: {application/*: {schema: {type: object}}}}}"),
+            "a schema for a range of media types",
+        ),
         (format!("{head}servers: [{{url: v1}}]\npaths: {{}}"), "neither a path from `/` nor a URL"),
         (
             format!("{head}servers: [{{url: '/{{v}}'}}]\npaths: {{}}"),

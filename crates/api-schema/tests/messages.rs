@@ -131,6 +131,9 @@ fn parameters_are_as_described() {
         ("&&", &[], Ok(())),
         ("", &[("cookie", "a=b; theme=dark")], Ok(())),
         ("", &[("cookie", "theme=blue")], Err("cookie.theme: enum")),
+        ("", &[("cookie", "theme =blue")], Err("cookie.theme: enum")),
+        ("", &[("cookie", "theme= dark")], Ok(())),
+        ("", &[("cookie", "theme=\"dark\"")], Err("cookie.theme: encoding")),
         ("", &[("cookie", "theme=dark"), ("cookie", "theme=dark")], Err("cookie.theme: repeated")),
         ("", &[("x-tenant", "other")], Err("header.x-tenant: repeated")),
     ];
@@ -237,6 +240,30 @@ fn media_types_are_as_described() {
             Err("body: additionalProperties"),
         ),
         ("parts", &["multipart/form-data; boundary=b"], Some(part), Ok(())),
+        (
+            "a form in another charset",
+            &["application/x-www-form-urlencoded; charset=ibm037"],
+            Some("amount=5"),
+            unexpected,
+        ),
+        (
+            "parts in another charset",
+            &["multipart/form-data; boundary=b; charset=utf-16"],
+            Some(part),
+            unexpected,
+        ),
+        (
+            "parts with two boundaries",
+            &["multipart/form-data; boundary=b; boundary=c"],
+            Some(part),
+            unexpected,
+        ),
+        (
+            "a charset twice",
+            &["application/json; charset=utf-8; charset=utf-7"],
+            Some(good),
+            unexpected,
+        ),
         ("parts without a boundary", &["multipart/form-data"], Some(part), Err("body: boundary")),
         (
             "other parts",

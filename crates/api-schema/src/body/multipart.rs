@@ -69,7 +69,9 @@ fn names(boundary: &[u8], body: &[u8]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     loop {
         if let Some(end) = rest.strip_prefix(b"--") {
-            return matches!(end, b"" | b"\r\n").then_some(names);
+            // Readers that take a line end of one character for one would find parts in what is content here.
+            let is_whole = memmem::find_iter(body, delimiter.get(2..)?).count() == names.len() + 1;
+            return (is_whole && matches!(end, b"" | b"\r\n")).then_some(names);
         }
         rest = rest.strip_prefix(b"\r\n")?;
         let head_end = memmem::find(rest.get(..rest.len().min(MAX_HEAD))?, b"\r\n\r\n")?;
@@ -83,25 +85,50 @@ fn names(boundary: &[u8], body: &[u8]) -> Option<Vec<String>> {
     }
 }
 
-/// The name of a part by its one `Content-Disposition`; names with escapes are read in many ways, and refused.
+/// The name of a part by its one `Content-Disposition`; heads that are read in several ways are refused.
 fn name_of(head: &[u8]) -> Option<String> {
     let head = std::str::from_utf8(head).ok()?;
-    let mut dispositions = head.split("\r\n").filter_map(|line| {
+    let mut disposition = None;
+    for line in head.split("\r\n") {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-disposition").then_some(value.trim())
-    });
-    let (disposition, None) = (dispositions.next()?, dispositions.next()) else {
-        return None;
-    };
-    let parameters = disposition.strip_prefix("form-data")?;
-    let mut names = parameters.match_indices("name=\"").filter(|(at, _)| {
-        parameters.get(..*at).is_some_and(|before| before.ends_with([' ', ';', '\t']))
-    });
-    let ((at, begin), None) = (names.next()?, names.next()) else {
-        return None;
-    };
-    let name = parameters.get(at + begin.len()..)?.split('"').next()?;
-    (!name.contains(['\\', '%'])).then(|| name.to_owned())
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name || value.contains(['\r', '\n']) {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("content-disposition")
+            && disposition.replace(value.trim()).is_some()
+        {
+            return None;
+        }
+    }
+    name_in(disposition?)
+}
+
+/// The name in a disposition (RFC 7578, section 4.2): `name` and `filename` once each and quoted, `filename*`, and nothing
+/// else. Escapes are read in many ways.
+fn name_in(disposition: &str) -> Option<String> {
+    let blank = [' ', '\t'];
+    let mut rest = disposition.strip_prefix("form-data")?.trim_start_matches(blank);
+    let mut known: Vec<(String, &str)> = Vec::new();
+    while !rest.is_empty() {
+        let (parameter, value) = rest.strip_prefix(';')?.split_once('=')?;
+        let parameter = parameter.trim_matches(blank).to_ascii_lowercase();
+        if known.iter().any(|(other, _)| *other == parameter) {
+            return None;
+        }
+        let (value, behind) = match parameter.as_str() {
+            "name" | "filename" => value.strip_prefix('"')?.split_once('"')?,
+            "filename*" => value.split_at(value.find(';').unwrap_or(value.len())),
+            _ => return None,
+        };
+        if value.contains(['\\', '"']) {
+            return None;
+        }
+        known.push((parameter, value));
+        rest = behind.trim_start_matches(blank);
+    }
+    let (_, name) = known.into_iter().find(|(parameter, _)| parameter == "name")?;
+    (!name.contains('%')).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -112,6 +139,14 @@ mod tests {
     fn parts_are_told_by_their_names() {
         let part = |name: &str| {
             format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n")
+        };
+        let with = |parameters: &str| {
+            format!("--b\r\nContent-Disposition: form-data; {parameters}\r\n\r\nx\r\n--b--")
+        };
+        let hidden = |end: &str| {
+            let inner =
+                format!("x{end}--b{end}Content-Disposition: form-data; name=\"admin\"{end}{end}1");
+            with("name=\"file\"").replace("x\r\n--b--", &format!("{inner}\r\n--b--"))
         };
         let rows: Vec<(&str, String, Result<(), &str>)> = vec![
             ("all that is required", part("file") + "--b--\r\n", Ok(())),
@@ -128,6 +163,18 @@ mod tests {
             ("two names", part("file\"; name=\"note") + "--b--", Err("multipart")),
             ("an empty part", "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n\r\n--b--".to_owned(), Ok(())),
             ("a file's name is none", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n\r\n--b--".to_owned(), Ok(())),
+            ("a part behind a line feed", hidden("\n"), Err("multipart")),
+            ("a part behind a carriage return", hidden("\r"), Err("multipart")),
+            ("a delimiter within a line", part("file").replace('x', "x--b") + "--b--", Err("multipart")),
+            ("a name in pieces beside it", with("name*=utf-8''admin; name=\"file\""), Err("multipart")),
+            ("a name without quotes beside it", with("name=admin; name=\"file\""), Err("multipart")),
+            ("a name in capitals beside it", with("NAME=\"admin\"; name=\"file\""), Err("multipart")),
+            ("a name in capitals", with("NAME=\"file\""), Ok(())),
+            ("an unknown parameter", with("name=\"file\"; size=\"1\""), Err("multipart")),
+            ("a file's name twice", with("name=\"file\"; filename=\"a\"; filename=\"b\""), Err("multipart")),
+            ("a file's name in UTF-8", with("name=\"file\"; filename=\"a;b\"; filename*=UTF-8''a"), Ok(())),
+            ("a line folded", with("name=\"file\"\r\n ; x=y"), Err("multipart")),
+            ("a line feed in a head", with("name=\"file\"\nA: b"), Err("multipart")),
             ("no disposition", "--b\r\nA: b\r\n\r\nx\r\n--b--".to_owned(), Err("multipart")),
         ];
         let parts = Parts {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::body::{BodyKind, Content, Parts};
 use crate::media::MediaType;
 use crate::reader::{Part, Reader};
-use crate::schema::shape::{Shape, Types};
+use crate::schema::shape::{Shape, Types, WITHOUT_TYPE};
 use crate::schema::{Direction, Schemas};
 
 /// The most media types of one body.
@@ -49,6 +49,10 @@ fn kind<'a>(
     if reader.fields(part, &["schema", "example", "examples", "encoding"]).is_none() {
         return BodyKind::Other;
     }
+    if range.is_range() && direction == Direction::Request && part.field("schema").is_some() {
+        let message = "a schema for a range of media types: a request could name one whose bodies are not read; name them";
+        reader.problem(&part.pointer, message);
+    }
     let schema = part.field("schema").map(|schema| schemas.root(reader, &schema, direction));
     if range.is_json() || range.is_range() {
         return BodyKind::Json(schema);
@@ -58,7 +62,11 @@ fn kind<'a>(
     };
     if range.is_form() {
         let delimiters = delimiters(reader, part);
-        return BodyKind::Form { schema, shape: schemas.shape(schema), delimiters };
+        let shape = schemas.shape(schema);
+        if shape.is_vague_within {
+            reader.problem(&part.pointer, WITHOUT_TYPE);
+        }
+        return BodyKind::Form { schema, shape, delimiters };
     }
     if range.is_multipart_form() {
         return BodyKind::Multipart(parts(schemas.shape(schema)));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::media::MediaType;
 use crate::parameter::{Form, Parameter, Place, Style};
 use crate::reader::{Part, Reader};
-use crate::schema::shape::Shape;
+use crate::schema::shape::{Shape, WITHOUT_TYPE};
 use crate::schema::{Direction, SchemaId, Schemas};
 
 /// Fields that parameters and headers share.
@@ -93,6 +93,9 @@ fn shared<'a>(
     };
     let shape =
         schema.map_or_else(|| Shape::of(&Value::Null, &Value::Bool(true)), |id| schemas.shape(id));
+    if matches!(form, Form::Style { .. }) && (shape.is_vague || shape.is_vague_within) {
+        reader.problem(&part.pointer, WITHOUT_TYPE);
+    }
     Some(Parameter { name: name.into(), place, required, allow_empty, form, schema, shape })
 }
 

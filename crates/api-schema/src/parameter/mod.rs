@@ -248,9 +248,13 @@ impl Parameter {
                 std::str::from_utf8(line.as_bytes()).map_err(|_| self.refusal("encoding"))?;
             for pair in line.split(';') {
                 if let Some((name, value)) = pair.trim().split_once('=')
-                    && *name == *self.name
+                    && *name.trim_end() == *self.name
                 {
-                    values.push(value);
+                    // Some apps take quotes off, and others do not.
+                    if value.contains('"') {
+                        return Err(self.refusal("encoding"));
+                    }
+                    values.push(value.trim_start());
                 }
             }
         }

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::compile::reference_to;
-use super::translate::{Translation, pointer_of_component};
+use super::translate::{DESCRIBING, Translation, pointer_of_component};
 use crate::reader::{Part, pointer_of};
 
 /// What has to hold instead of `oneOf` or `anyOf`, which are taken out of `out`.
@@ -28,7 +28,21 @@ pub(super) fn translate(
         ["oneOf", "anyOf"].into_iter().find(|keyword| part.value.get(keyword).is_some())?;
     let members = part.field(keyword)?.items();
     let mut targets = Vec::new();
+    if part.value.get("oneOf").is_some() && part.value.get("anyOf").is_some() {
+        reader.problem(
+            &field.pointer,
+            "both `oneOf` and `anyOf` beside it; which one it chooses of is not said",
+        );
+    }
     for member in &members {
+        let fields = member.value.as_object().into_iter().flatten();
+        let describes =
+            |name: &str| name == "$ref" || DESCRIBING.contains(&name) || name.starts_with("x-");
+        if fields.map(|(name, _)| name.as_str()).any(|name| !describes(name)) {
+            let message =
+                "more than a `$ref`; beside a discriminator write it in the schema itself";
+            reader.problem(&member.pointer, message);
+        }
         let reference = member.value.get("$ref").and_then(Value::as_str);
         match reference.and_then(|reference| pointer_of(reference).ok()) {
             Some(target) => targets.push(target),

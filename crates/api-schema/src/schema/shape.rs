@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// How far references and combinations are followed; beyond, everything is thought possible.
 const MAX_STEPS: usize = 16;
@@ -63,6 +63,9 @@ impl Types {
     }
 }
 
+/// What is wrong with a vague shape.
+pub(crate) const WITHOUT_TYPE: &str = "a schema without `type`: text could be read as what its keywords do not look at; write the type";
+
 /// What a parameter, or a field of a form, is read as.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -76,6 +79,10 @@ pub(crate) struct Shape {
     pub(crate) required: Vec<Box<str>>,
     /// Whether no other properties are let through.
     pub(crate) closed: bool,
+    /// Whether it says something of values but not their types, so that the text could be read as what it says nothing of.
+    pub(crate) is_vague: bool,
+    /// The same of its items or properties.
+    pub(crate) is_vague_within: bool,
 }
 
 impl Shape {
@@ -90,6 +97,8 @@ impl Shape {
             properties,
             required: Vec::new(),
             closed: false,
+            is_vague: look.is_vague(schema),
+            is_vague_within: look.is_vague_within(schema),
         };
         look.collect_demands(schema, MAX_STEPS, &mut shape);
         shape
@@ -134,6 +143,39 @@ impl<'a> Look<'a> {
             }
         }
         found
+    }
+
+    /// Whether a schema says something of a value without its type.
+    fn is_vague(&self, schema: &Value) -> bool {
+        let says = schema.as_object().is_some_and(|fields| !fields.is_empty());
+        // What nothing can be is a property of the other direction.
+        let is_nothing = schema.get("not").and_then(Value::as_object).is_some_and(Map::is_empty);
+        says && !is_nothing && self.types(schema, MAX_STEPS) == Types::ALL
+    }
+
+    fn is_vague_within(&self, schema: &'a Value) -> bool {
+        let vague_items = |schema: &'a Value| {
+            self.find(schema, "items", MAX_STEPS).is_some_and(|items| self.is_vague(items))
+        };
+        let is_vague = |schema: &'a Value| self.is_vague(schema) || vague_items(schema);
+        let others = self.find(schema, "additionalProperties", MAX_STEPS);
+        vague_items(schema)
+            || others.is_some_and(|others| self.is_vague(others))
+            || self.has_property(schema, MAX_STEPS, &is_vague)
+    }
+
+    fn has_property(
+        &self,
+        schema: &'a Value,
+        steps: usize,
+        is: &impl Fn(&'a Value) -> bool,
+    ) -> bool {
+        let Some(steps) = self.step(steps) else {
+            return false;
+        };
+        let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        own.map(|(_, property)| property).any(is)
+            || self.parts(schema).any(|part| self.has_property(part, steps, is))
     }
 
     fn items(&self, schema: &'a Value) -> Types {

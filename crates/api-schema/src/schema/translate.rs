@@ -13,7 +13,7 @@ use crate::reader::{Part, Reader, Version};
 use crate::text::escape;
 
 /// Keywords that say nothing about what is valid.
-const DESCRIBING: &[&str] = &[
+pub(super) const DESCRIBING: &[&str] = &[
     "title",
     "description",
     "default",
