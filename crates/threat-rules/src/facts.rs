@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use zentinel_modsec::parser::VariableName;
 
+use crate::inspection::NotRead;
 use crate::request::InspectedRequest;
 
 /// A document is taken apart into so many values at most; what lies beyond is looked at as one text.
@@ -35,6 +36,8 @@ pub(crate) struct Facts<'a> {
     /// What of the body could not be taken apart.
     body_error: Option<&'static str>,
     multipart_error: bool,
+    /// Why an application may see what is not among these.
+    pub(crate) not_read: Option<NotRead>,
 }
 
 impl<'a> Facts<'a> {
@@ -64,6 +67,10 @@ impl<'a> Facts<'a> {
 
     fn add_one(&mut self, variable: VariableName, value: impl Into<Cow<'a, [u8]>>) {
         self.add(variable, &b""[..], value);
+    }
+
+    fn leave_out(&mut self, why: NotRead) {
+        self.not_read.get_or_insert(why);
     }
 
     fn add_line(&mut self, request: &InspectedRequest<'a>) {
@@ -108,22 +115,32 @@ impl<'a> Facts<'a> {
     }
 
     fn add_cookies(&mut self, header: &'a [u8]) {
-        for pair in header.split(|byte| *byte == b';').take(MOST_VALUES) {
+        let mut pairs = header
+            .split(|byte| *byte == b';')
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty() && *pair != b"=");
+        for pair in pairs.by_ref().take(MOST_VALUES) {
             let (name, value) = split_once(pair, b'=');
             let (name, value) = (name.trim_ascii(), value.unwrap_or_default().trim_ascii());
-            if !(name.is_empty() && value.is_empty()) {
-                self.add(VariableName::RequestCookies, name, value);
-                self.add(VariableName::RequestCookiesNames, name, name);
-            }
+            self.add(VariableName::RequestCookies, name, value);
+            self.add(VariableName::RequestCookiesNames, name, name);
+        }
+        let rest: Vec<_> = pairs.collect();
+        if !rest.is_empty() {
+            self.leave_out(NotRead::TooMany);
+            self.add(VariableName::RequestCookies, &b""[..], rest.join(&b';'));
         }
     }
 
     fn add_query(&mut self, request: &InspectedRequest<'a>) {
         let query = split_once(origin_form(request.target.as_bytes()), b'?').1.unwrap_or_default();
-        arguments::of_form(query, |name, value| {
+        let all = arguments::of_form(query, |name, value| {
             self.add(VariableName::ArgsGetNames, name.clone(), name.clone());
             self.add(VariableName::ArgsGet, name, value);
         });
+        if !all {
+            self.leave_out(NotRead::TooMany);
+        }
     }
 
     fn add_argument(&mut self, name: Cow<'a, [u8]>, value: Cow<'a, [u8]>) {

@@ -9,6 +9,17 @@ pub struct Inspection {
     pub score: u32,
     /// The rules that matched and have a score, in the order in which they ran; at most [`Inspection::MOST_MATCHES`].
     pub matches: Vec<RuleMatch>,
+    /// What of the request the rules could not see as an application may; `None`: they saw all that was handed over.
+    pub incomplete: Option<NotRead>,
+}
+
+/// Why a request, or a part of it, was not taken apart: an application may read it otherwise than the rules did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRead {
+    /// The body is not what its content type says, or may be read in more than one way.
+    Malformed,
+    /// There are more arguments, cookies, values or levels than are taken apart.
+    TooMany,
 }
 
 impl Inspection {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! RuleSet::builtin() ─┐
-//! RuleSet::read(path) ┴─► RuleSet ── inspect(request, settings) ──► Inspection { score, matches }
+//! RuleSet::read(path) ┴─► RuleSet ── inspect(request, settings) ──► Inspection { score, matches, incomplete }
 //! ```
 //!
 //! What follows from a score (to log it, to refuse the request) is the caller's to decide.
@@ -22,7 +22,7 @@ mod template;
 mod transform;
 mod walk;
 
-pub use inspection::{Inspection, RuleGroup, RuleMatch, Severity};
+pub use inspection::{Inspection, NotRead, RuleGroup, RuleMatch, Severity};
 pub use problem::RuleSetProblem;
 pub use request::{InspectedRequest, InspectionSettings, RuleExclusion};
 pub use rule_set::RuleSet;

@@ -46,7 +46,7 @@ pub struct RuleExclusion {
     pub rule: u32,
     /// The paths it is for: exact, or a beginning and `*` at the end. None: every path.
     pub paths: Vec<String>,
-    /// The names of the arguments, form fields, cookies and JSON members (`a.b`) it is for; a `*` at the end stands for
-    /// any ending. None: the whole rule.
+    /// The names of the arguments, form fields, cookies and JSON members (`a.b`) it is for, each exact. None: the whole
+    /// rule.
     pub arguments: Vec<String>,
 }

@@ -97,6 +97,7 @@ pub(crate) fn inspect(
     }
     walk.scene.index();
     walk.phase(body, 0, go_on)?;
+    walk.found.incomplete = walk.scene.facts.not_read;
     Some((walk.found, walk.fired))
 }
 
@@ -433,12 +434,15 @@ fn full_name(variable: VariableName, key: &[u8]) -> Vec<u8> {
 fn shown(variable: VariableName, key: &[u8]) -> String {
     const MOST_BYTES: usize = 64;
     let mut name = name_of(variable).into_owned();
-    if key.is_empty() {
+    // Of a variable of names the name is the value.
+    if key.is_empty() || name.ends_with("_NAMES") {
         return name;
     }
     name.push(':');
+    let turns = |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let clean = |letter: char| {
-        if letter.is_control() || letter == char::REPLACEMENT_CHARACTER { '?' } else { letter }
+        let odd = letter.is_control() || letter == char::REPLACEMENT_CHARACTER || turns(letter);
+        if odd { '?' } else { letter }
     };
     let text: Cow<'_, str> = String::from_utf8_lossy(key);
     for letter in text.chars().map(clean) {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Written, encoded, everywhere, get, post};
-use threat_rules::RuleGroup;
+use threat_rules::{NotRead, RuleGroup};
 
 /// Values of arguments, by what they are.
 const VALUES: &[(RuleGroup, &[&str])] = &[
@@ -523,4 +523,123 @@ fn s49_long_names_hide_nothing_and_are_not_copied() {
     let found = post("application/json", body).inspect(1);
     assert!(found.matches.iter().any(|found| found.group == RuleGroup::Sql), "{found:?}");
     assert!(found.matches.iter().all(|found| found.variable.len() <= 64));
+}
+
+/// What the rules cannot see as an application may is said, so that it can be refused, and looked at all the same.
+#[test]
+fn what_cannot_be_taken_apart_is_said() {
+    use NotRead::{Malformed, TooMany};
+    let json = |text: &str| post("application/json", text.to_owned());
+    let sql = r#""q":"1\u0027\u0020or\u0020\u00271\u0027=\u00271""#;
+    let zeros = "0,".repeat(2_049);
+    let deletes = "\x7f".repeat(12);
+    let script = "<script>alert(1)</script>";
+    let utf16: Vec<u8> = r#"{"q":"<script>"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let rows = [
+        (
+            "many values behind odd bytes",
+            json(&format!(r#"{{"p":"{deletes}","x":[{zeros}0],"q":"{script}"}}"#)),
+            Some(TooMany),
+            true,
+        ),
+        (
+            "many elements behind odd bytes",
+            post(
+                "application/xml",
+                format!("<a><p>{deletes}</p>{}<q>&lt;script></q></a>", "<b>0</b>".repeat(2_049)),
+            ),
+            Some(TooMany),
+            true,
+        ),
+        ("odd bytes in a text", post("text/plain", format!("{deletes}{script}")), None, true),
+        (
+            "JSON in UTF-16",
+            post("application/json; charset=utf-16le", utf16),
+            Some(Malformed),
+            false,
+        ),
+        (
+            "a form in EBCDIC",
+            post("application/x-www-form-urlencoded; charset=\"ibm037\"", "a=b"),
+            Some(Malformed),
+            false,
+        ),
+        (
+            "XML that declares another encoding",
+            post("application/xml", "<?xml version=\"1.0\" encoding=\"utf-7\"?><a>+ADw-</a>"),
+            Some(Malformed),
+            false,
+        ),
+        ("XML without an element", post("application/xml", "1' or '1'='1"), Some(Malformed), true),
+        ("many values first", json(&format!(r#"{{"x":[{zeros}0],{sql}}}"#)), Some(TooMany), true),
+        (
+            "a number that is too large",
+            json(&format!(r#"{{"x":1e999,{sql}}}"#)),
+            Some(Malformed),
+            true,
+        ),
+        ("half a letter", json(&format!(r#"{{"x":"\ud800",{sql}}}"#)), Some(Malformed), true),
+        ("a mark of UTF-8", json(&format!("\u{feff}{{{sql}}}")), None, true),
+        (
+            "deeper than is read",
+            json(&format!(r#"{{"x":{}{},{sql}}}"#, "[".repeat(65), "]".repeat(65))),
+            Some(TooMany),
+            true,
+        ),
+        ("a comment", json(&format!("{{/**/{sql}}}")), Some(Malformed), true),
+        ("JSON in another type", post("text/plain", format!("{{{sql}}}")), None, true),
+        (
+            "JSON without a type it has",
+            post("application/octet-stream", r#"{"password":{"$ne":null}}"#),
+            None,
+            true,
+        ),
+        (
+            "the second of two lines of JSON",
+            post("application/x-ndjson", format!("{{}}\n{{{sql}}}")),
+            None,
+            true,
+        ),
+        ("an empty array", json(r#"{"user":"admin","password":{"$ne":[]}}"#), None, true),
+        ("a name above an empty object", json(r#"{"1' or '1'='1":{}}"#), None, true),
+        (
+            "empty cookies",
+            get("/").with("cookie", format!("{}q=1' or '1'='1", ";".repeat(2_048))),
+            None,
+            true,
+        ),
+        (
+            "more cookies than are read",
+            get("/").with("cookie", format!("{}q=1' or '1'='1", "a=b;".repeat(2_048))),
+            Some(TooMany),
+            true,
+        ),
+        ("empty arguments", get(format!("/?{}q=1%20or%201=1", "&".repeat(2_048))), None, true),
+        (
+            "more arguments than are read",
+            get(format!("/?{}q=1", "a&".repeat(2_048))),
+            Some(TooMany),
+            false,
+        ),
+    ];
+    for (name, written, expected, is_found) in rows {
+        let found = written.inspect(1);
+        assert_eq!(found.incomplete, expected, "{name}: {found:?}");
+        assert!(!is_found || found.score >= 5, "{name}: {found:?}");
+    }
+}
+
+/// The name of an argument is not told where it is what matched.
+#[test]
+fn s52_names_that_matched_are_not_told() {
+    for written in [
+        get(format!("/?{}", encoded("<script>alert(1)</script>"))),
+        get(format!("/?{}=1", encoded("<script>alert(1)</script>"))),
+    ] {
+        let found = written.inspect(1);
+        assert!(!found.matches.is_empty());
+        for one in &found.matches {
+            assert!(!one.variable.contains("script"), "{one:?}");
+        }
+    }
 }

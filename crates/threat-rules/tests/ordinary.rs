@@ -280,6 +280,7 @@ fn ordinary_traffic_is_let_through() {
     let mut refused = Vec::new();
     for (name, written) in &rows {
         let found = written.inspect(1);
+        assert_eq!(found.incomplete, None, "{name}");
         if found.score >= 5 {
             let rules: Vec<_> =
                 found.matches.iter().map(|found| (found.rule, found.variable.as_str())).collect();

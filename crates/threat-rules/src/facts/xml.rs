@@ -2,24 +2,31 @@
 
 use std::borrow::Cow;
 
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use zentinel_modsec::parser::VariableName;
 
+use super::body::is_plain_charset;
 use super::{Facts, MOST_VALUES};
+use crate::inspection::NotRead;
 
 /// Deeper documents are looked at as text.
 const DEEPEST: usize = 64;
 
 /// Adds what the document says; whether it could be read, and has no declarations of its own, which only the text shows.
-pub(super) fn add(facts: &mut Facts<'_>, body: &[u8]) -> bool {
+pub(super) fn add(facts: &mut Facts<'_>, body: &[u8], complete: bool) -> bool {
     facts.processor = "XML";
     let mut found = Vec::new();
     let read = read(body, &mut found);
+    let is_too_much = found.len() > MOST_VALUES;
     for (key, value) in found {
         facts.add(VariableName::Xml, key, Cow::Owned(value.into_bytes()));
     }
-    if read.is_none() {
+    if is_too_much {
+        facts.leave_out(NotRead::TooMany);
+    }
+    if read.is_none() && complete {
+        facts.leave_out(NotRead::Malformed);
         facts.body_error = Some("the body is no XML, or has entities of its own, or is too much");
     }
     read == Some(Declarations::None)
@@ -51,9 +58,10 @@ fn read(body: &[u8], found: &mut Found) -> Option<Declarations> {
             }
             Event::Empty(element) => attributes(&reader, &element, found)?,
             Event::End(_) => push(found, b"/*", open.pop()?)?,
-            Event::Text(text) => append(&mut open, &text.decode().ok()?),
-            Event::CData(text) => append(&mut open, &String::from_utf8_lossy(&text)),
-            Event::GeneralRef(name) => append(&mut open, &character(&name.decode().ok()?)?),
+            Event::Text(text) => append(&mut open, &text.decode().ok()?)?,
+            Event::CData(text) => append(&mut open, &String::from_utf8_lossy(&text))?,
+            Event::GeneralRef(name) => append(&mut open, &character(&name.decode().ok()?)?)?,
+            Event::Decl(words) => encoding_is_plain(&words)?,
             Event::DocType(_) => declarations = Declarations::Some,
             Event::Eof => return open.is_empty().then_some(declarations),
             _ => {}
@@ -82,9 +90,20 @@ fn push(found: &mut Found, key: &'static [u8], value: String) -> Option<()> {
     (found.len() <= MOST_VALUES).then_some(())
 }
 
-fn append(open: &mut [String], text: &str) {
-    if let Some(current) = open.last_mut() {
-        current.push_str(text);
+/// Outside of all elements there are only blanks.
+fn append(open: &mut [String], text: &str) -> Option<()> {
+    match open.last_mut() {
+        Some(current) => current.push_str(text),
+        None if text.trim_matches('\u{feff}').trim().is_empty() => {}
+        None => return None,
+    }
+    Some(())
+}
+
+fn encoding_is_plain(declaration: &BytesDecl<'_>) -> Option<()> {
+    match declaration.encoding() {
+        None => Some(()),
+        Some(name) => is_plain_charset(&name.ok()?).then_some(()),
     }
 }
 

@@ -16,6 +16,12 @@ pub enum ThreatRefusal {
     /// Its body cannot be looked through.
     #[error("the body cannot be looked through: {0}")]
     Unreadable(UnreadableBody),
+    /// It cannot be taken apart as its content type says, or in more than one way.
+    #[error("the body is not what its content type says, or can be read in more than one way")]
+    Malformed,
+    /// It has more arguments, cookies, values or levels than are taken apart.
+    #[error("there are more arguments, cookies, values or levels than are taken apart")]
+    TooMany,
     /// As many requests are being looked through as may be.
     #[error(
         "as many requests are being looked through as limits.inspectionQueue and limits.inspectionMemory take"
@@ -35,8 +41,10 @@ impl ThreatRefusal {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Detected => "threat_detected",
-            Self::TooLarge | Self::Unreadable(UnreadableBody::Bomb) => "body_too_large_to_inspect",
-            Self::Unreadable(_) => "body_not_inspectable",
+            Self::TooLarge | Self::TooMany | Self::Unreadable(UnreadableBody::Bomb) => {
+                "body_too_large_to_inspect"
+            }
+            Self::Malformed | Self::Unreadable(_) => "body_not_inspectable",
             Self::Overloaded => "inspection_overloaded",
             Self::TimedOut => "inspection_timeout",
             Self::Unavailable => "inspection_unavailable",
@@ -48,10 +56,10 @@ impl ThreatRefusal {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Detected => StatusCode::FORBIDDEN,
-            Self::TooLarge | Self::Unreadable(UnreadableBody::Bomb) => {
+            Self::TooLarge | Self::TooMany | Self::Unreadable(UnreadableBody::Bomb) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::Unreadable(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Malformed | Self::Unreadable(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded | Self::TimedOut | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Version};
 use policy::ThreatRule;
 use policy::threat::ExceededBody;
-use threat_rules::{InspectedRequest, InspectionSettings, RuleExclusion, RuleSet};
+use threat_rules::{
+    InspectedRequest, Inspection, InspectionSettings, NotRead, RuleExclusion, RuleSet,
+};
 
 use super::verdict::Looked;
 use crate::http::ThreatRefusal;
@@ -89,6 +91,14 @@ impl InspectionSubject {
             InspectionSettings { paranoia: settings.paranoia, exclusions: &self.exclusions };
         // Without a result nobody waits for one.
         let inspection = self.rules.inspect_while(&request, &settings, go_on).unwrap_or_default();
-        Looked { inspection, missed }
+        Looked { missed: missed.or(not_read(&inspection)), inspection }
     }
+}
+
+/// What an application may see that the rules did not.
+fn not_read(inspection: &Inspection) -> Option<ThreatRefusal> {
+    inspection.incomplete.map(|why| match why {
+        NotRead::Malformed => ThreatRefusal::Malformed,
+        NotRead::TooMany => ThreatRefusal::TooMany,
+    })
 }

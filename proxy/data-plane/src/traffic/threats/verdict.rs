@@ -114,11 +114,27 @@ mod tests {
                 Refuse(Detected),
                 "blocked",
             ),
+            (
+                "it can be read in two ways",
+                "mode: block",
+                0,
+                Some(ThreatRefusal::Malformed),
+                Refuse(ThreatRefusal::Malformed),
+                "body_not_inspectable",
+            ),
+            (
+                "it has more values than are read",
+                "mode: block",
+                0,
+                Some(ThreatRefusal::TooMany),
+                Refuse(ThreatRefusal::TooMany),
+                "body_too_large_to_inspect",
+            ),
             ("no result", "mode: block", 0, Some(TimedOut), Refuse(TimedOut), "inspection_timeout"),
             ("nothing is refused", "", 0, Some(Overloaded), Pass, "inspection_overloaded"),
             ("nothing of it either", "", 5, Some(TooLarge), Detect, "detected"),
         ] {
-            let inspection = Inspection { score, matches: Vec::new() };
+            let inspection = Inspection { score, ..Inspection::default() };
             let looked = Looked { inspection, missed };
             let verdict = ThreatVerdict::of(&settings(spec), &looked);
             assert_eq!((verdict, verdict.result(&looked)), (expect, result), "{row}");
