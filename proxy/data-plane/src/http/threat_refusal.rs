@@ -27,8 +27,9 @@ pub enum ThreatRefusal {
         "as many requests are being looked through as limits.inspectionQueue and limits.inspectionMemory take"
     )]
     Overloaded,
-    /// The result did not come within the policy's `timeout`.
-    #[error("the rules took longer than timeout")]
+    /// The result did not come within the policy's `timeout`, or the body, where that refuses nothing, not within
+    /// `limits.inspectionBodyTimeout`.
+    #[error("the rules took longer than timeout, or the body than limits.inspectionBodyTimeout")]
     TimedOut,
     /// There are no rules: the set could never be read.
     #[error("there are no rules, or looking through it failed")]

@@ -52,6 +52,34 @@ pub(crate) async fn read_body_within(
     exchange: &mut Exchange<'_>,
     most: usize,
 ) -> Result<BodyBeginning, ReadFailure> {
+    read_request(state, exchange, most, LateBody::Fails).await
+}
+
+/// As [`read_body_within`], but a body that is late goes on: what has come when `limits.inspectionBodyTimeout` is over is told,
+/// as incomplete, and is less than was asked for.
+///
+/// # Errors
+/// [`ReadFailure`]
+pub(crate) async fn read_what_comes(
+    state: &ProxyState,
+    exchange: &mut Exchange<'_>,
+    most: usize,
+) -> Result<BodyBeginning, ReadFailure> {
+    read_request(state, exchange, most, LateBody::GoesOn).await
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LateBody {
+    Fails,
+    GoesOn,
+}
+
+async fn read_request(
+    state: &ProxyState,
+    exchange: &mut Exchange<'_>,
+    most: usize,
+    late: LateBody,
+) -> Result<BodyBeginning, ReadFailure> {
     // A worker has few fast places for loaded snapshots.
     exchange.snapshot.take();
     let mut held = state.threats.memory.hold();
@@ -59,7 +87,7 @@ pub(crate) async fn read_body_within(
         return Err(ReadFailure::Full);
     }
     tell_to_go_on(&state.settings.limits, exchange);
-    read_held(state, exchange.body, most, held).await
+    read_held(state, exchange.body, most, (held, late)).await
 }
 
 /// As [`read_body_within`], of an answer's body.
@@ -71,14 +99,15 @@ pub(crate) async fn read_answer_within(
     body: &mut Body,
     most: usize,
 ) -> Result<BodyBeginning, ReadFailure> {
-    read_held(state, body, most, state.threats.memory.hold()).await
+    let held = state.threats.memory.hold();
+    read_held(state, body, most, (held, LateBody::Fails)).await
 }
 
 async fn read_held(
     state: &ProxyState,
     body: &mut Body,
     most: usize,
-    mut held: HeldMemory,
+    (mut held, late): (HeldMemory, LateBody),
 ) -> Result<BodyBeginning, ReadFailure> {
     let deadline = Instant::now() + state.settings.limits.inspection_body_timeout;
     let mut step = FIRST_BYTES.min(most);
@@ -86,8 +115,13 @@ async fn read_held(
         if !held.grow_to(step) {
             return Err(ReadFailure::Full);
         }
-        let read = body.read_beginning(step, deadline).await.map_err(ReadFailure::Body)?;
-        if read.complete || step >= most {
+        let read = match late {
+            LateBody::Fails => body.read_beginning(step, deadline).await,
+            LateBody::GoesOn => body.read_what_comes(step, deadline).await,
+        };
+        let read = read.map_err(ReadFailure::Body)?;
+        let is_late = !read.complete && read.bytes.len() < step;
+        if read.complete || is_late || step >= most {
             held.shrink_to(read.bytes.len());
             let whole = std::mem::replace(body, Body::empty());
             *body = whole.with_guard(Box::new(held));

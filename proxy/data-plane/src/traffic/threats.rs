@@ -105,15 +105,15 @@ async fn look(
     policy: &Arc<ThreatRule>,
     takes_grpc: bool,
 ) -> Result<Looked, RequestError> {
-    // A conversation's body is not waited for: of gRPC, where it is declared, and of what becomes another protocol.
     // What waits below needs no snapshot, and a worker has few fast places for loaded snapshots.
     exchange.snapshot.take();
     let settings = &policy.settings;
     let Some(rules) = state.threats.rule_sets.get(&settings.rule_set) else {
         return Ok(Looked::missed(ThreatRefusal::Unavailable));
     };
-    let is_conversation = exchange.admitted.upgrade.is_some()
-        || takes_grpc && is_native_grpc(&exchange.parts.headers);
+    // A conversation's body is not waited for. It is one where gRPC is declared: what a client announces, gRPC or another
+    // protocol to switch to, does not keep an app from reading the body as any other.
+    let is_conversation = takes_grpc && is_native_grpc(&exchange.parts.headers);
     let (body, coding, missed) = match is_conversation {
         true => (no_body(), ContentCoding::Identity, None),
         false => read_body(state, exchange, settings).await?,
@@ -171,13 +171,29 @@ async fn read_body(
     {
         return Ok((no_body(), coding, Some(ThreatRefusal::TooLarge)));
     }
-    match inspect_phase::read_body_within(state, exchange, most).await {
+    let may_be_late = settings.mode == ThreatMode::Detect || !is_denied;
+    let read = match may_be_late {
+        true => inspect_phase::read_what_comes(state, exchange, most).await,
+        false => inspect_phase::read_body_within(state, exchange, most).await,
+    };
+    match read {
         Ok(body) => {
-            let missed = (is_denied && !body.complete).then_some(ThreatRefusal::TooLarge);
+            let missed = unseen(settings, &body, most);
             Ok((body, coding, missed))
         }
         Err(ReadFailure::Full) => Ok((no_body(), coding, Some(ThreatRefusal::Overloaded))),
         Err(ReadFailure::Body(failure)) => Err(RequestError::ClientBody(failure)),
+    }
+}
+
+/// Why the rest of a body is not looked through, where that is told.
+fn unseen(settings: &ThreatSettings, body: &BodyBeginning, most: usize) -> Option<ThreatRefusal> {
+    let is_late = body.bytes.len() < most;
+    match settings.on_exceed {
+        _ if body.complete => None,
+        _ if is_late && settings.mode == ThreatMode::Detect => Some(ThreatRefusal::TimedOut),
+        ExceededBody::Deny => Some(ThreatRefusal::TooLarge),
+        ExceededBody::InspectPrefix => None,
     }
 }
 

@@ -40,6 +40,28 @@ impl Body {
         most: usize,
         deadline: Instant,
     ) -> Result<BodyBeginning, BodyFailure> {
+        self.read_beginning_or(most, deadline, Err(BodyError::DeadlineExceeded)).await
+    }
+
+    /// As [`Self::read_beginning`], but a body that is late is none that fails: what has come by `deadline` is told, as
+    /// incomplete, and the whole is forwarded.
+    ///
+    /// # Errors
+    /// It broke off, or stood still.
+    pub async fn read_what_comes(
+        &mut self,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<BodyBeginning, BodyFailure> {
+        self.read_beginning_or(most, deadline, Ok(())).await
+    }
+
+    async fn read_beginning_or(
+        &mut self,
+        most: usize,
+        deadline: Instant,
+        late: Result<(), BodyError>,
+    ) -> Result<BodyBeginning, BodyFailure> {
         let read = async {
             // One byte more tells whether it is complete.
             while self.read_ahead().is_some_and(|ahead| !ahead.ended && ahead.read.len() <= most) {
@@ -50,7 +72,7 @@ impl Body {
         let read: Result<(), BodyError> = tokio::select! {
             biased;
             read = read => read,
-            () = tokio::time::sleep_until(deadline) => Err(BodyError::DeadlineExceeded),
+            () = tokio::time::sleep_until(deadline) => late,
         };
         if let Err(error) = read {
             let kind = error.kind();

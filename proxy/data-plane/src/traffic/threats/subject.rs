@@ -3,18 +3,26 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Version};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Version};
 use policy::ThreatRule;
 use policy::threat::ExceededBody;
+<<<<<<< HEAD
 use threat_rules::{
     InspectedRequest, Inspection, InspectionSettings, NotRead, RuleExclusion, RuleSet,
 };
+=======
+use threat_rules::{InspectedRequest, Inspection, InspectionSettings, RuleExclusion, RuleSet};
+>>>>>>> 330deeec (Look through bodies as they came, whatever a client announces, and keep mode detect from breaking late ones)
 
 use super::verdict::Looked;
 use crate::http::ThreatRefusal;
 use crate::http::body::BodyBeginning;
 use crate::http::body::decoded::ContentCoding;
 use crate::traffic::exchange::Exchange;
+
+/// Fewer letters in a row are no text of a coded body.
+const LEAST_TEXT: usize = 8;
 
 /// What is looked through, and by what.
 pub(crate) struct InspectionSubject {
@@ -78,11 +86,51 @@ impl InspectionSubject {
                 (none, Some(ThreatRefusal::Unreadable(why)))
             }
         };
+        let decoded = self.inspect_body(&self.headers, &body, go_on);
+        let as_sent = self.inspect_as_sent(go_on);
+        let is_worse = as_sent.score >= settings.inbound_threshold && as_sent.score > decoded.score;
+        Looked { inspection: if is_worse { as_sent } else { decoded }, missed }
+    }
+
+    /// Most apps undo no content coding, and read the bytes as they came: a coded body has places for text of any kind.
+    /// What the coding needs beside text is left out, so that it is nothing to the rules: by chance, bytes of any kind are
+    /// text for a few letters.
+    fn inspect_as_sent(&self, go_on: &dyn Fn() -> bool) -> Inspection {
+        if self.coding == ContentCoding::Identity || self.body.bytes.is_empty() {
+            return Inspection::default();
+        }
+        let is_text = |byte: u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+        let runs = self.body.bytes.split(|byte| !is_text(*byte));
+        let runs: Vec<_> = runs.filter(|run| run.len() >= LEAST_TEXT).collect();
+        let bytes = runs.join(&b' ').into();
+        let body = BodyBeginning { bytes, complete: self.body.complete };
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.type_as_sent()));
+        self.inspect_body(&headers, &body, go_on)
+    }
+
+    /// A form of coded bytes may be read as a form; whatever else they are said to be is text that parsers refuse.
+    fn type_as_sent(&self) -> &'static str {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let given = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let is_form = given
+            .get(..FORM.len())
+            .is_some_and(|given| given.eq_ignore_ascii_case(FORM.as_bytes()));
+        if is_form { FORM } else { "text/plain" }
+    }
+
+    fn inspect_body(
+        &self,
+        headers: &HeaderMap,
+        body: &BodyBeginning,
+        go_on: &dyn Fn() -> bool,
+    ) -> Inspection {
+        let settings = &self.policy.settings;
         let request = InspectedRequest {
             method: self.method.as_str(),
             target: &self.target,
             version: self.version,
-            headers: &self.headers,
+            headers,
             body: &body.bytes,
             body_complete: body.complete,
             client: self.client,
@@ -90,8 +138,12 @@ impl InspectionSubject {
         let settings =
             InspectionSettings { paranoia: settings.paranoia, exclusions: &self.exclusions };
         // Without a result nobody waits for one.
+<<<<<<< HEAD
         let inspection = self.rules.inspect_while(&request, &settings, go_on).unwrap_or_default();
         Looked { missed: missed.or(not_read(&inspection)), inspection }
+=======
+        self.rules.inspect_while(&request, &settings, go_on).unwrap_or_default()
+>>>>>>> 330deeec (Look through bodies as they came, whatever a client announces, and keep mode detect from breaking late ones)
     }
 }
 
