@@ -95,6 +95,15 @@ pub struct RuleExclusion {
     pub arguments: Vec<Box<str>>,
 }
 
+impl ThreatSettings {
+    /// Whether a policy (`namespace/name`) may name the rules that it names, at a gateway of the namespace `gateway`. The files
+    /// there are not for policies of other namespaces, which are about their own routes: they would choose what is read.
+    pub fn may_name_rules(&self, policy: &str, gateway: &str) -> bool {
+        let is_own = policy.split_once('/').is_some_and(|(namespace, _)| namespace == gateway);
+        is_own || self.targets.is_empty() || self.rule_set == RuleSetSource::Builtin
+    }
+}
+
 impl RuleExclusion {
     /// Whether it holds on a path: in every reading that an app may have, because it lets more through.
     pub fn is_about(&self, path: &CanonicalPath<'_>) -> bool {

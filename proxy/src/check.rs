@@ -150,6 +150,10 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         Some(Ok(config)) => config.gateway.as_ref().map(GatewayConfig::selection),
         Some(Err(_)) | None => Some(GatewaySelection::default()),
     };
+    let gateway = config.as_ref().and_then(|config| {
+        let config = config.as_ref().ok()?;
+        config.gateway.as_ref().map(|_| config.workload.namespace.clone())
+    });
     let session_store = match &config {
         Some(Ok(config)) => Some(config.session_store.is_some()),
         Some(Err(_)) | None => None,
@@ -183,6 +187,9 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         survey.diagnostics.extend(survey.resources.introspection_secret_problems());
     }
     survey.diagnostics.extend(rule_sets::problems(&survey.resources, args.config.is_some()));
+    if let Some(gateway) = gateway {
+        survey.diagnostics.extend(rule_sets::foreign(&survey.resources, &gateway));
+    }
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served, session_store }
 }
 

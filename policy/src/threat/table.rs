@@ -13,6 +13,8 @@ use crate::{Resources, Workload};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ThreatTable {
     entries: Vec<ThreatEntry>,
+    /// Of the gateway; `None` in a sidecar.
+    edge: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,7 @@ impl ThreatTable {
         let mut found: Vec<_> = resources.threat_policies().iter().filter(may_be_about).collect();
         found.sort_by(|a, b| a.name().cmp(b.name()));
         Self {
+            edge: edge.then(|| workload.namespace.as_str().into()),
             entries: found.into_iter().map(|policy| ThreatEntry::of(policy, workload)).collect(),
         }
     }
@@ -53,9 +56,16 @@ impl ThreatTable {
         self.entries.iter().map(|entry| &entry.rule)
     }
 
-    /// The rule sets that policies name, each once.
+    /// The rule sets that policies name and may name, each once.
     pub fn rule_sets(&self) -> BTreeSet<&RuleSetSource> {
-        self.policies().map(|rule| &rule.settings.rule_set).collect()
+        let policies = self.policies().filter(|rule| self.may_name_its_rules(rule));
+        policies.map(|rule| &rule.settings.rule_set).collect()
+    }
+
+    /// Whether a policy may name the rules that it names; see [`ThreatSettings::may_name_rules`](super::ThreatSettings).
+    pub fn may_name_its_rules(&self, rule: &ThreatRule) -> bool {
+        let gateway = self.edge.as_deref();
+        gateway.is_none_or(|gateway| rule.settings.may_name_rules(&rule.policy, gateway))
     }
 
     /// The policy about a request; `None`: none is. `listener` and `route` are those of a gateway. The closest holds: one

@@ -16,6 +16,20 @@ pub(super) fn problems(resources: &Resources, is_configured: bool) -> Vec<Diagno
     refused.flatten().map(|problem| diagnostic(&problem)).collect()
 }
 
+/// Policies that name files of a gateway of this namespace, and are of another one.
+pub(super) fn foreign(resources: &Resources, gateway: &str) -> Vec<Diagnostic> {
+    let all = resources.threat_policies().iter();
+    let foreign = all.filter(|policy| !policy.settings().may_name_rules(policy.name(), gateway));
+    let problem = |name: &str| {
+        let object: Arc<str> = format!("ThreatPolicy {name}").into();
+        let found =
+            format!("ThreatPolicy {name} names files, at a gateway of the namespace {gateway}");
+        let fix = Some("write `ruleSet: builtin`".to_owned());
+        Diagnostic::new(&object, SourcePosition::FILE, found, "rules of the gateway's own", fix)
+    };
+    foreign.map(|policy| problem(policy.name())).collect()
+}
+
 fn is_here(source: &RuleSetSource) -> bool {
     match source {
         RuleSetSource::Builtin => true,

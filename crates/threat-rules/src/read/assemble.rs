@@ -65,6 +65,13 @@ const WITHOUT_EFFECT: [&str; 34] = [
     "secserversignature",
 ];
 
+/// Whether a word, in lower case, may be the name of a directive of the form.
+fn is_directive(name: &str) -> bool {
+    name.len() <= 40
+        && name.starts_with("sec")
+        && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
 /// Makes rules of directives. A rule of `allowed` that is not supported is left out, with its chain.
 pub(super) fn assemble(
     directives: Vec<Directive>,
@@ -119,7 +126,11 @@ impl Reading<'_> {
                 Ok(())
             }
             name if WITHOUT_EFFECT.contains(&name) => Ok(()),
-            _ => Err(format!("the directive {} is not supported", directive.name)),
+            name if is_directive(name) => {
+                Err(format!("the directive {} is not supported", directive.name))
+            }
+            // What stands in a file that holds no rules is nobody's to read.
+            _ => Err("the line begins with no directive".to_owned()),
         };
         if let Err(message) = result {
             self.problems.push(directive.problem(None, message));

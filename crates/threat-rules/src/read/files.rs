@@ -1,8 +1,9 @@
 //! The files of a rule set, and what they include: bounded in number, size and depth.
 
-use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::{Directive, directives};
 use crate::problem::RuleSetProblem;
@@ -131,7 +132,7 @@ pub(super) fn phrases(from: &Path, name: &str) -> Result<Vec<String>, String> {
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = opened(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
     let read =
         file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
@@ -140,4 +141,18 @@ fn text_of(path: &Path) -> Result<String, String> {
     } else {
         Err(format!("larger than {} MiB", MOST_BYTES >> 20))
     }
+}
+
+/// A regular file: opening or reading a pipe waits for whoever is at its other end.
+fn opened(path: &Path) -> io::Result<fs::File> {
+    const WITHOUT_WAITING: i32 = 0o4000; // O_NONBLOCK of Linux
+    let regular = |found: fs::Metadata| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    };
+    regular(fs::metadata(path)?)?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(WITHOUT_WAITING).open(path)?;
+    // It may be another one by now.
+    regular(file.metadata()?)?;
+    Ok(file)
 }

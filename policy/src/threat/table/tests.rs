@@ -112,3 +112,19 @@ fn an_exclusion_holds_only_where_every_reading_of_the_path_is_excluded() {
         assert_eq!(found, expect, "{path:?}");
     }
 }
+
+#[test]
+fn the_files_of_a_gateway_are_for_policies_of_its_namespace() {
+    let files = "ruleSet: {path: /etc/postern/rules}";
+    let route = |more: &str| format!("{}, {more}", target("HTTPRoute", "r", ""));
+    for (row, edge, namespace, spec, sets) in [
+        ("its own", true, "shop", route(files), 1),
+        ("a guest's", true, "bank", route(files), 0),
+        ("a guest's of the proxy's own rules", true, "bank", route("ruleSet: builtin"), 1),
+        ("the mesh's, which selects", true, DEFAULT_ROOT_NAMESPACE, files.to_owned(), 1),
+        ("a sidecar's", false, "shop", files.to_owned(), 1),
+    ] {
+        let snapshot = snapshot(edge, &[(namespace, "a", &spec)]);
+        assert_eq!(snapshot.threats().rule_sets().len(), sets, "{row}");
+    }
+}

@@ -23,6 +23,8 @@ use crate::traffic::threats::rule_sets::KnownRuleSet;
 const MAX_RULE_SETS: usize = 16;
 /// The most files of a directory that are looked at.
 const MAX_FILES: usize = 1024;
+/// So many directories lie in one another, at most, that are looked at.
+const MAX_DEPTH: usize = 3;
 /// Problems that one log line lists; `check` lists all.
 const MAX_LOGGED_PROBLEMS: usize = 20;
 
@@ -39,6 +41,13 @@ pub fn load(source: &RuleSetSource) -> Result<RuleSet, Vec<RuleSetProblem>> {
 
 /// Loads what policies name and is not known yet. Before they are in force: until then nothing could look through a request.
 pub(super) fn prepare(state: &ProxyState, threats: &ThreatTable) {
+    for rule in threats.policies().filter(|rule| !threats.may_name_its_rules(rule)) {
+        let policy = &*rule.policy;
+        tracing::error!(
+            policy,
+            "of another namespace than the gateway's: its `ruleSet` may be builtin alone, and is not read"
+        );
+    }
     let mut known = (*state.threats.rule_sets.known()).clone();
     for source in threats.rule_sets() {
         if known.contains_key(source) {
@@ -157,9 +166,16 @@ async fn look(state: &Arc<ProxyState>) {
 /// Tells the files of a set from what they were, without reading them.
 fn fingerprint(source: &RuleSetSource) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match directory(source).map(stamps) {
+    let stamps = directory(source).map(|directory| {
+        let mut stamps = Vec::new();
+        stamp(directory, 0, &mut stamps).map(|()| stamps)
+    });
+    match stamps {
         None => {}
-        Some(Ok(stamps)) => stamps.hash(&mut hasher),
+        Some(Ok(mut stamps)) => {
+            stamps.sort();
+            stamps.hash(&mut hasher);
+        }
         Some(Err(error)) => error.kind().to_string().hash(&mut hasher),
     }
     hasher.finish()
@@ -167,17 +183,26 @@ fn fingerprint(source: &RuleSetSource) -> u64 {
 
 type Stamp = (PathBuf, u64, u64, u64, [i64; 4]);
 
-fn stamps(directory: &Path) -> io::Result<Vec<Stamp>> {
-    let mut stamps = Vec::new();
+/// Of the entries of a directory, and of the rules in those below it, which are included by their paths.
+fn stamp(directory: &Path, depth: usize, stamps: &mut Vec<Stamp>) -> io::Result<()> {
     for entry in fs::read_dir(directory)?.take(MAX_FILES) {
         let path = entry?.path();
         // A link that leads nowhere is no file.
         let Ok(found) = fs::metadata(&path) else { continue };
+        if stamps.len() >= MAX_FILES {
+            break;
+        }
+        if found.is_dir() && depth < MAX_DEPTH {
+            // One that cannot be read is none that can be included.
+            let _ = stamp(&path, depth + 1, stamps);
+        }
+        if depth > 0 && !path.file_name().is_some_and(is_rule_file) {
+            continue;
+        }
         let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
         stamps.push((path, found.dev(), found.ino(), found.len(), times));
     }
-    stamps.sort();
-    Ok(stamps)
+    Ok(())
 }
 
 #[cfg(test)]
