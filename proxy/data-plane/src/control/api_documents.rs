@@ -67,6 +67,18 @@ pub(super) async fn follow(
 }
 
 impl KnownDocuments {
+    /// Reads the files that ApiSchemas name which are not in force yet, and puts in force what they say beside what is: no
+    /// request waits for, or misses, a description that is being compiled.
+    pub(super) fn prepare(&mut self, state: &ProxyState, coming: Vec<Arc<DocumentFile>>) {
+        let mut changed = false;
+        for file in coming {
+            changed |= self.known.entry(Arc::clone(&file)).or_default().renew(&file);
+        }
+        if changed {
+            self.install(state);
+        }
+    }
+
     /// Reads the files that ApiSchemas in force name, and puts in force what they say now.
     pub(super) fn renew(&mut self, state: &ProxyState) {
         let wanted = state.api_schemas.wanted_files();
@@ -78,12 +90,16 @@ impl KnownDocuments {
             changed |= known.renew(&file);
         }
         if changed {
-            let stale = self.known.values().filter(|known| known.is_stale).count();
-            state.metrics.api_documents_stale.set(i64::try_from(stale).unwrap_or(i64::MAX));
-            let good = self.known.iter();
-            let good = good.filter_map(|(file, known)| Some((file.clone(), known.good.clone()?)));
-            state.api_schemas.install_files(good.collect());
+            self.install(state);
         }
+    }
+
+    fn install(&self, state: &ProxyState) {
+        let stale = self.known.values().filter(|known| known.is_stale).count();
+        state.metrics.api_documents_stale.set(i64::try_from(stale).unwrap_or(i64::MAX));
+        let good = self.known.iter();
+        let good = good.filter_map(|(file, known)| Some((file.clone(), known.good.clone()?)));
+        state.api_schemas.install_files(good.collect());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use identity::TrustDomain;
 use parking_lot::Mutex;
-use policy::{Resources, Snapshot, Workload};
+use policy::{ApiSchemaTable, Resources, Snapshot, Workload};
 
 use crate::control::api_documents::KnownDocuments;
 use crate::control::cluster::ClusterState;
@@ -105,13 +105,20 @@ impl ResourceInstaller {
         self.authorize(&cluster.workload, &cluster.resources);
     }
 
+    /// First what files describe: no request is refused because its description is being compiled.
+    fn install_api_schemas(&self, resources: &Resources, workload: &Workload) {
+        let table = ApiSchemaTable::build(resources, workload, self.state.settings.is_gateway);
+        let mut documents = self.documents.lock();
+        documents.prepare(&self.state, table.files());
+        self.state.api_schemas.install(table);
+        documents.renew(&self.state);
+    }
+
     /// Where all that authorizes says what it said before, nothing that is open is judged again.
     fn authorize(&self, workload: &Workload, resources: &Resources) {
         let mut in_force = self.in_force.lock();
         self.state.install_limits(resources, workload);
-        self.state.install_api_schemas(resources, workload);
-        // At once: what is described in a file is not to be refused until somebody looks at the file.
-        self.documents.lock().renew(&self.state);
+        self.install_api_schemas(resources, workload);
         self.state.install_client_credentials(resources, workload);
         let is_new = in_force
             .as_ref()

@@ -11,8 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
 use policy::{
-    AbusePolicies, ApiSchemaTable, ClientCredentialsTable, Protocol, RateLimits, Resources,
-    RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload,
+    AbusePolicies, ClientCredentialsTable, Protocol, RateLimits, Resources, RouteTable,
+    ServiceTable, Snapshot, TrafficPolicies, Workload,
 };
 use rustls_pki_types::UnixTime;
 use session_store::{MemoryBounds, SessionStore};
@@ -243,12 +243,6 @@ impl ProxyState {
     pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
         self.rate_limits.install(RateLimits::build(resources, workload, self.settings.is_gateway));
         self.abuse.install(AbusePolicies::build(resources, workload, self.settings.is_gateway));
-    }
-
-    /// Puts in force which requests to `workload` are compared with which descriptions, for the next request on.
-    pub fn install_api_schemas(&self, resources: &Resources, workload: &Workload) {
-        let is_gateway = self.settings.is_gateway;
-        self.api_schemas.install(ApiSchemaTable::build(resources, workload, is_gateway));
     }
 
     /// What is remembered of users who signed in.
