@@ -1,5 +1,6 @@
 //! The policies in force, each with what its callers were answered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +28,16 @@ pub(super) struct PolicyInForce {
 }
 
 impl PoliciesInForce {
-    /// Each policy gets as much of the room as the others.
+    /// Each namespace gets as much of the room as the others, and each of its policies as much of that: who writes many at a
+    /// gateway of others takes nothing from them.
     pub(super) fn new(rules: AbusePolicies, before: &Self, room: usize) -> Self {
-        let room = room / rules.policies().len().max(1);
+        let mut written: HashMap<&str, usize> = HashMap::new();
+        for settings in rules.policies() {
+            *written.entry(namespace(settings)).or_default() += 1;
+        }
+        let room = room / written.len().max(1);
         let policies = rules.policies().iter().map(|settings| {
+            let room = room / written.get(namespace(settings)).copied().unwrap_or(1);
             let callers = before.same(settings).map(|known| Arc::clone(&known.callers));
             let callers = callers
                 .unwrap_or_else(|| Arc::new(Callers::new(rules_of(&settings.measure), room)));
@@ -132,6 +139,10 @@ impl PolicyInForce {
         let cause = block.cause.as_str();
         tracing::info!(policy, key, caller = &**name, cause, "the block of a caller has ended");
     }
+}
+
+fn namespace(settings: &AbuseSettings) -> &str {
+    settings.policy.split_once('/').map_or("", |(namespace, _)| namespace)
 }
 
 fn rules_of(measure: &AbuseMeasure) -> AbuseRules {

@@ -133,8 +133,7 @@ pub(crate) struct AnswerHead<'a> {
 
 impl AnswerHead<'_> {
     /// What it says about the caller; `None`: it is not counted. A blocked request is not, or a client that tries again would
-    /// never get out; nor is one that wants its user to sign in, which is what an
-    /// open page gets when its session has ended.
+    /// never get out; nor is one that wants its user to sign in, which is what an open page gets when its session has ended.
     fn means(&self, watch: &AbuseWatch) -> Option<Answer> {
         let sign_in = [SignInRefusal::Required, SignInRefusal::StepUp].map(SignInRefusal::as_str);
         if self.reason == BlockRefusal::REASON || sign_in.contains(&self.reason) {
