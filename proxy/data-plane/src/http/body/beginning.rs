@@ -48,7 +48,7 @@ impl Body {
     ///
     /// # Errors
     /// It broke off, or stood still.
-    pub async fn read_what_comes(
+    pub(crate) async fn read_what_comes(
         &mut self,
         most: usize,
         deadline: Instant,
