@@ -7,13 +7,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use policy::ThreatRule;
 use policy::threat::ExceededBody;
-<<<<<<< HEAD
 use threat_rules::{
     InspectedRequest, Inspection, InspectionSettings, NotRead, RuleExclusion, RuleSet,
 };
-=======
-use threat_rules::{InspectedRequest, Inspection, InspectionSettings, RuleExclusion, RuleSet};
->>>>>>> 330deeec (Look through bodies as they came, whatever a client announces, and keep mode detect from breaking late ones)
 
 use super::verdict::Looked;
 use crate::http::ThreatRefusal;
@@ -87,6 +83,7 @@ impl InspectionSubject {
             }
         };
         let decoded = self.inspect_body(&self.headers, &body, go_on);
+        let missed = missed.or(not_read(&decoded));
         let as_sent = self.inspect_as_sent(go_on);
         let is_worse = as_sent.score >= settings.inbound_threshold && as_sent.score > decoded.score;
         Looked { inspection: if is_worse { as_sent } else { decoded }, missed }
@@ -138,12 +135,7 @@ impl InspectionSubject {
         let settings =
             InspectionSettings { paranoia: settings.paranoia, exclusions: &self.exclusions };
         // Without a result nobody waits for one.
-<<<<<<< HEAD
-        let inspection = self.rules.inspect_while(&request, &settings, go_on).unwrap_or_default();
-        Looked { missed: missed.or(not_read(&inspection)), inspection }
-=======
         self.rules.inspect_while(&request, &settings, go_on).unwrap_or_default()
->>>>>>> 330deeec (Look through bodies as they came, whatever a client announces, and keep mode detect from breaking late ones)
     }
 }
 
