@@ -247,6 +247,7 @@ fn an_edit_turns_detection_into_refusal_and_a_broken_one_changes_nothing() {
     let lenient = inline(&json!({"unknownOperations": "allow"}));
     scene.change(&lenient, |scene| scene.ask("/admin", &[]).status == 200);
     scene.ask("/accounts/1", &["-X", "DELETE"]).expect_refusal(405, "method_not_allowed");
+    scene.ask("/accounts%2F1", &[]).expect_refusal(404, "operation_unknown");
 
     scene.mesh.remove_policy("accounts");
     wait::until_true("no description to be left", || scene.transfer(wrong).status == 200);
@@ -314,9 +315,17 @@ fn answers_are_compared_where_somebody_asks_for_it() {
     assert!(!refused.body.contains(SECRET) && !refused.body.contains("balance"), "{refused:?}");
     scene.ask("/accounts/1", &[]).expect(200);
     scene.ask("/accounts/1", &["-I"]).expect(200);
+    // An app that does not switch answers as ever.
+    let upgrade = ["-H", "connection: upgrade", "-H", "upgrade: websocket"];
+    scene.ask("/accounts/2", &upgrade).expect_refusal(502, "answer_mismatch");
+    scene.ask("/accounts/1", &upgrade).expect(200);
     let metric = "postern_api_schema_total";
     scene.store.expect_metric(metric, &[("result", "answer_ok"), ("action", "allowed")]);
     scene.store.expect_metric(metric, &[("result", "answer_mismatch"), ("action", "blocked")]);
+    // A fault that is only told of does not exempt the answer.
+    let told = inline(&json!({"mode": "detect", "answers": "block"}));
+    scene.change(&told, |scene| scene.ask("/accounts/1?x=1", &[]).status == 200);
+    scene.ask("/accounts/2?x=1", &[]).expect_refusal(502, "answer_mismatch");
     let logged = format!("{:?}", scene.store.log());
     assert!(!logged.contains(SECRET), "{logged}");
 }

@@ -44,17 +44,19 @@ pub(crate) async fn inspect(
         Err(request::NotCompared::Refused(refusal)) => Err(refusal),
         Ok(is_described) => Ok(is_described),
     };
+    let blocks = api.settings.mode == SchemaMode::Block;
+    let goes_on = found.is_ok() || !blocks;
+    // A fault that is only told of does not exempt the answer.
+    if goes_on && note.has_operation() && api.settings.answers != AnswerCheck::Ignore {
+        exchange.answer = DescribedAnswer::of(api, exchange);
+    }
     match found {
         Ok(is_described) => {
-            if is_described && api.settings.answers != AnswerCheck::Ignore {
-                exchange.answer = DescribedAnswer::of(api, exchange);
-            }
             count(&state.metrics, if is_described { "ok" } else { "not_described" }, "allowed");
             exchange.record.described(note);
             Ok(())
         }
         Err(refusal) => {
-            let blocks = api.settings.mode == SchemaMode::Block;
             note.found(&refusal, blocks);
             count(&state.metrics, refusal.kind.reason(), action(blocks));
             exchange.record.described(note);

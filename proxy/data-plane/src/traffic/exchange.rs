@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
 use policy::{CanonicalPath, GatewayListener, HostName, Snapshot};
 use tokio::task::JoinHandle;
@@ -410,16 +410,24 @@ async fn forward<P: ExchangePhases>(
 async fn switch_protocols<P: ExchangePhases>(
     phases: &P,
     mut ready: ReadyRequest<P>,
-    record: Box<RequestRecord>,
+    mut record: Box<RequestRecord>,
 ) -> Response<Body> {
     let context = phases.context();
-    let announced = ready.upgrade.take();
-    let answered = tokio::select! {
+    let (announced, answer) = (ready.upgrade.take(), ready.answer.take());
+    let mut answered = tokio::select! {
         biased;
         answered = phases.forward_upgrade(ready) => answered,
         () = record.withdrawn() => Err(RequestError::Withdrawn),
     };
-    let limits = &context.worker.state.settings.limits;
+    let state = &context.worker.state;
+    // An app that does not switch answers as it would have without being asked to.
+    answered = match (answered, answer) {
+        (Ok(response), Some(answer)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            answer.compare(state, response, &mut record).await
+        }
+        (answered, _) => answered,
+    };
+    let limits = &state.settings.limits;
     let connection = context.connection.clone();
     let (response, carried) =
         upgrade::finish_upgrade(answered, announced, record, connection, limits);

@@ -68,9 +68,12 @@ pub(crate) async fn read_what_comes(
     read_request(state, exchange, most, LateBody::GoesOn).await
 }
 
+/// What becomes of a body that has not come in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LateBody {
+pub(crate) enum LateBody {
+    /// It fails, because nobody may have it unread.
     Fails,
+    /// It is passed on.
     GoesOn,
 }
 
@@ -90,7 +93,7 @@ async fn read_request(
     read_held(state, exchange.body, most, (held, late)).await
 }
 
-/// As [`read_body_within`], of an answer's body.
+/// As [`read_body_within`], of an answer's body; `late` says what becomes of one that is.
 ///
 /// # Errors
 /// [`ReadFailure`]
@@ -98,9 +101,10 @@ pub(crate) async fn read_answer_within(
     state: &ProxyState,
     body: &mut Body,
     most: usize,
+    late: LateBody,
 ) -> Result<BodyBeginning, ReadFailure> {
     let held = state.threats.memory.hold();
-    read_held(state, body, most, (held, LateBody::Fails)).await
+    read_held(state, body, most, (held, late)).await
 }
 
 async fn read_held(

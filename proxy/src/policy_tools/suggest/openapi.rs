@@ -21,7 +21,12 @@ struct RuleKey {
     tag: String,
     /// All of them must be in the token.
     scopes: BTreeSet<String>,
+    /// Whether there must be a token at all.
+    token: bool,
 }
+
+/// How a security scheme of the description proves who calls, by its name.
+type TokenSchemes = BTreeMap<String, bool>;
 
 /// Methods that are allowed on the same paths.
 type Operations = BTreeMap<BTreeSet<String>, BTreeSet<String>>;
@@ -36,7 +41,9 @@ pub(super) fn suggest(
     let description = ApiDescription::read(&text).map_err(|all| unread(file, &all))?;
     let base_path = args.base_path.clone().unwrap_or_else(|| first_base_path(&text));
     let mut suggested = SuggestedPolicy::default();
-    let rules = rules_of(&description, base_path.trim_end_matches('/'), &mut suggested.remarks);
+    let schemes = token_schemes(&text);
+    let base_path = base_path.trim_end_matches('/');
+    let rules = rules_of(&description, base_path, &schemes, &mut suggested.remarks);
     if rules.is_empty() {
         suggested.remarks.push("it describes no operation that a policy can name".to_owned());
         return Ok(suggested);
@@ -63,6 +70,21 @@ fn first_base_path(text: &str) -> String {
     path.to_owned()
 }
 
+/// Whether each of its security schemes is a token that a rule can ask for: the others are the app's to look at.
+fn token_schemes(text: &str) -> TokenSchemes {
+    let read: Value = serde_saphyr::from_str(text).unwrap_or_default();
+    let schemes = read.pointer("/components/securitySchemes").and_then(Value::as_object);
+    let is_token = |scheme: &Value| match scheme.get("type").and_then(Value::as_str) {
+        Some("oauth2" | "openIdConnect") => true,
+        Some("http") => scheme
+            .get("scheme")
+            .and_then(Value::as_str)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")),
+        _ => false,
+    };
+    schemes.into_iter().flatten().map(|(name, scheme)| (name.clone(), is_token(scheme))).collect()
+}
+
 fn workload_of(args: &SuggestArgs) -> Workload {
     let account = args.service_account.clone();
     let labels = account.iter().map(|name| ("app".to_owned(), name.clone())).collect();
@@ -74,18 +96,21 @@ fn workload_of(args: &SuggestArgs) -> Workload {
 fn rules_of(
     description: &ApiDescription,
     base_path: &str,
+    schemes: &TokenSchemes,
     remarks: &mut Vec<String>,
 ) -> BTreeMap<RuleKey, Operations> {
     let mut methods: BTreeMap<(RuleKey, String), BTreeSet<String>> = BTreeMap::new();
     for operation in description.operations() {
         let method = operation.method().as_str();
         let path = pattern_of(base_path, operation.path(), remarks);
-        if check_path_pattern(&path).is_err() || check_method_pattern(method).is_err() {
+        // A `*` of its own would be a pattern in a rule, and take more.
+        let has_star = operation.path().split('/').any(has_literal_star);
+        if has_star || check_path_pattern(&path).is_err() || check_method_pattern(method).is_err() {
             remarks
                 .push(format!("left out: {method} {}, which no rule can name", operation.path()));
             continue;
         }
-        for key in keys_of(operation) {
+        for key in keys_of(operation, schemes, remarks) {
             let methods = methods.entry((key, path.clone())).or_default();
             methods.insert(method.to_owned());
             if method == "GET" {
@@ -99,6 +124,11 @@ fn rules_of(
         rules.entry(key).or_default().entry(methods).or_default().insert(path);
     }
     rules
+}
+
+/// Whether there is a `*` outside of a segment's parameters.
+fn has_literal_star(segment: &str) -> bool {
+    segment.split('{').any(|part| part.rsplit('}').next().is_some_and(|text| text.contains('*')))
 }
 
 /// The template as policies write one: a segment with a parameter is any segment.
@@ -115,17 +145,35 @@ fn pattern_of(base_path: &str, template: &str, remarks: &mut Vec<String>) -> Str
     format!("{base_path}{}", path.join("/"))
 }
 
-/// One for each way in which a caller may prove itself: all scopes of a way must be there.
-fn keys_of(operation: &Operation) -> BTreeSet<RuleKey> {
+/// One for each way in which a caller may prove itself: all scopes of a way must be there. A way that a rule cannot ask for
+/// is left out where there is another one: it would allow whoever proves nothing.
+fn keys_of(
+    operation: &Operation,
+    schemes: &TokenSchemes,
+    remarks: &mut Vec<String>,
+) -> BTreeSet<RuleKey> {
     let tag = operation.tags().first().cloned().unwrap_or_else(|| "untagged".to_owned());
-    let key = |scopes: BTreeSet<String>| RuleKey { tag: tag.clone(), scopes };
-    if operation.security().is_empty() {
-        return [key(BTreeSet::new())].into();
+    let key = |scopes: BTreeSet<String>, token| RuleKey { tag: tag.clone(), scopes, token };
+    let mut keys = BTreeSet::new();
+    for way in operation.security() {
+        let is_token = |name: &str| schemes.get(name).copied().unwrap_or(false);
+        for (name, _) in way.schemes.iter().filter(|(name, _)| !is_token(name)) {
+            remarks.push(format!(
+                "{} {} may be called with `{name}`, which no rule can ask for: look at it in the app",
+                operation.method(),
+                operation.path()
+            ));
+        }
+        let tokens = || way.schemes.iter().filter(|(name, _)| is_token(name));
+        if way.schemes.is_empty() || tokens().next().is_some() {
+            let scopes = tokens().flat_map(|(_, scopes)| scopes.iter().cloned()).collect();
+            keys.insert(key(scopes, !way.schemes.is_empty()));
+        }
     }
-    let ways = operation.security().iter().map(|way| {
-        key(way.schemes.iter().flat_map(|(_, scopes)| scopes.iter().cloned()).collect())
-    });
-    ways.collect()
+    match keys.is_empty() {
+        true => [key(BTreeSet::new(), false)].into(),
+        false => keys,
+    }
 }
 
 fn policy(
@@ -163,7 +211,11 @@ fn write_rule(out: &mut String, key: &RuleKey, operations: &Operations, from: &[
         false => from.iter().cloned().collect(),
     };
     let _ = writeln!(out, "    # {}", key.tag.replace(char::is_control, " "));
-    let _ = writeln!(out, "    - from:\n        - source: {{principals: {}}}", list(&callers));
+    // A scope is in a token, too.
+    let any_token = key.token && key.scopes.is_empty();
+    let token = if any_token { ", requestPrincipals: [\"*\"]" } else { "" };
+    let callers = list(&callers);
+    let _ = writeln!(out, "    - from:\n        - source: {{principals: {callers}{token}}}");
     out.push_str("      to:\n");
     for (methods, paths) in operations {
         let (methods, paths) = (list(methods), list(paths));

@@ -1,7 +1,7 @@
 //! An answer compared with what its operation is described to answer.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, IF_RANGE, RANGE};
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
 use api_schema::{AnswerHead, BodyPlan, Operation, OperationMatch, SchemaRefusal};
@@ -15,7 +15,7 @@ use crate::http::error::RequestError;
 use crate::http::headers::REASON_HEADER;
 use crate::http::{ApiRefusal, ApiRefusalKind};
 use crate::traffic::exchange::Exchange;
-use crate::traffic::inspect_phase::{ReadFailure, read_answer_within};
+use crate::traffic::inspect_phase::{LateBody, ReadFailure, read_answer_within};
 use crate::traffic::record::RequestRecord;
 use crate::traffic::state::ProxyState;
 
@@ -27,7 +27,7 @@ pub(crate) struct DescribedAnswer {
 }
 
 impl DescribedAnswer {
-    /// Of a request that is as described. It asks the app for an answer that can be read: in no content coding, and whole.
+    /// Of a request that is one of the described operations. It asks the app for an answer that can be read: in no content coding, and whole.
     pub(super) fn of(api: DescribedApi, exchange: &mut Exchange<'_>) -> Option<Box<Self>> {
         for name in [ACCEPT_ENCODING, RANGE, IF_RANGE] {
             exchange.parts.headers.remove(name);
@@ -95,6 +95,12 @@ impl DescribedAnswer {
     ) -> Result<(), BodyProblem> {
         let has_body = self.method != Method::HEAD && !response.body().is_end_stream();
         let (status, headers) = (response.status(), response.headers());
+        // "What you have is current" is the same answer as before, without a body (RFC 9110, section 15.4.5); nobody
+        // describes it.
+        let reads = matches!(self.method, Method::GET | Method::HEAD);
+        if status == StatusCode::NOT_MODIFIED && reads && !has_body {
+            return Ok(());
+        }
         let head = AnswerHead { status, headers, has_body };
         let plan = operation.check_answer_head(&head).map_err(BodyProblem::Differs)?;
         let BodyPlan::Read(check) = plan else { return Ok(()) };
@@ -102,8 +108,16 @@ impl DescribedAnswer {
             return Err(differs("header.content-encoding", "encoding"));
         }
         let json = self.api.settings.json;
-        let read = match read_answer_within(state, response.body_mut(), json.max_bytes).await {
+        let late = match self.api.settings.answers {
+            AnswerCheck::Block => LateBody::Fails,
+            _ => LateBody::GoesOn,
+        };
+        let body = response.body_mut();
+        let read = match read_answer_within(state, body, json.max_bytes, late).await {
             Ok(read) if read.complete => read,
+            Ok(late) if late.bytes.len() < json.max_bytes => {
+                return Err(differs("/body", "incomplete"));
+            }
             Ok(_) => return Err(differs("/body", "maxBytes")),
             Err(ReadFailure::Full) => return Err(BodyProblem::Missed(ApiRefusalKind::Overloaded)),
             Err(ReadFailure::Body(_)) => return Err(differs("/body", "incomplete")),

@@ -43,12 +43,20 @@ pub(super) async fn compare(
     let policy = &api.settings.policy;
     let unavailable = || ApiRefusal::new(policy, ApiRefusalKind::Unavailable);
     let description = api.description.as_deref().ok_or_else(unavailable)?;
-    let found = operation(description, &exchange.parts.method, exchange.path, api);
-    let (operation, parameters) = match found {
-        Ok(found) => found,
-        Err(refused) if may_be_unknown(&refused, api) => return Ok(false),
-        Err(refused) => return Err(refused.into()),
-    };
+    let (operation, parameters) =
+        match operation(description, &exchange.parts.method, exchange.path) {
+            Meant::One(operation, parameters) => (operation, parameters),
+            Meant::None if api.settings.unknown_operations == UnknownOperations::Allow => {
+                return Ok(false);
+            }
+            Meant::None | Meant::Several => {
+                return Err(ApiRefusal::new(policy, ApiRefusalKind::OperationUnknown).into());
+            }
+            Meant::NotByThisMethod(allow) => {
+                let none = ApiRefusal::new(policy, ApiRefusalKind::MethodNotAllowed);
+                return Err(ApiRefusal { allow: Some(allow.into()), ..none }.into());
+            }
+        };
     note.operation(operation);
     let head = RequestHead {
         query: exchange.path.query(),
@@ -63,35 +71,35 @@ pub(super) async fn compare(
     Ok(true)
 }
 
-/// A path that is described does not come to be none by another method.
-fn may_be_unknown(refused: &ApiRefusal, api: &DescribedApi) -> bool {
-    let allows = api.settings.unknown_operations == UnknownOperations::Allow;
-    allows && refused.kind == ApiRefusalKind::OperationUnknown
+/// What a request means to an app, whether it undoes escapes before or after it looks for slashes.
+enum Meant<'d, 'p> {
+    /// This operation.
+    One(&'d Operation, PathParameters<'d, 'p>),
+    /// A described path, and none of its methods, which these are.
+    NotByThisMethod(&'d str),
+    /// One operation or another, or an operation or nothing: never what may be unknown.
+    Several,
+    /// Nothing that is described.
+    None,
 }
 
-/// The operation that a request is. An app may undo escapes before it looks for slashes: where it would then take the path
-/// for that of another operation, it is none.
+/// The operation that a request is. Where an app could take its path for that of another one, it is none.
 fn operation<'d, 'p>(
     description: &'d ApiDescription,
     method: &Method,
     path: &'p CanonicalPath<'_>,
-    api: &DescribedApi,
-) -> Result<(&'d Operation, PathParameters<'d, 'p>), ApiRefusal> {
-    let none = |kind| ApiRefusal::new(&api.settings.policy, kind);
-    let found = match description.find(method, path.as_str()) {
-        OperationMatch::Found(operation, parameters) => (operation, parameters),
-        OperationMatch::UnknownPath => return Err(none(ApiRefusalKind::OperationUnknown)),
-        OperationMatch::MethodNotAllowed { allow } => {
-            let allow = Some(allow.into());
-            return Err(ApiRefusal { allow, ..none(ApiRefusalKind::MethodNotAllowed) });
+) -> Meant<'d, 'p> {
+    let other = path.decoded().map(|decoded| description.find_decoded(method, decoded));
+    match (description.find(method, path.as_str()), other) {
+        (OperationMatch::Found(found, _), Some(OperationMatch::Found(other, _)))
+            if !std::ptr::eq(other, found) =>
+        {
+            Meant::Several
         }
-    };
-    let other = path.decoded().map(|decoded| description.find(method, decoded));
-    match other {
-        Some(OperationMatch::Found(other, _)) if !std::ptr::eq(other, found.0) => {
-            Err(none(ApiRefusalKind::OperationUnknown))
-        }
-        _ => Ok(found),
+        (OperationMatch::Found(found, parameters), _) => Meant::One(found, parameters),
+        (OperationMatch::MethodNotAllowed { allow }, _) => Meant::NotByThisMethod(allow),
+        (OperationMatch::UnknownPath, None | Some(OperationMatch::UnknownPath)) => Meant::None,
+        (OperationMatch::UnknownPath, Some(_)) => Meant::Several,
     }
 }
 
@@ -120,4 +128,60 @@ async fn compare_body(
         BodyProblem::Differs(refused) => refusal(settings, refused).into(),
         BodyProblem::Missed(kind) => none(kind).into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use policy::PathNormalization;
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_an_app_may_read_in_two_ways_is_never_unknown() {
+        let of = |path: &str, method: &str| {
+            let names: String = ["id", "a"]
+                .iter()
+                .filter(|name| path.contains(&format!("{{{name}}}")))
+                .map(|name| {
+                    format!(
+                        "{{name: {name}, in: path, required: true, schema: {{type: string}}}}, "
+                    )
+                })
+                .collect();
+            format!(
+                "  '{path}': {{{method}: {{parameters: [{names}], responses: {{default: {{description: d}}}}}}}}\n"
+            )
+        };
+        let paths = [
+            of("/orders/{id}/cancel", "post"),
+            of("/pets/{id}", "post"),
+            of("/pets/{id}:feed", "post"),
+            of("/café/{id}", "post"),
+            of("/café/{id}:feed", "post"),
+            of("/café/{a}/x", "post"),
+        ];
+        let text = format!("openapi: 3.1.0\ninfo: {{}}\npaths:\n{}", paths.concat());
+        let description = ApiDescription::read(&text).unwrap();
+        for (row, path, expect) in [
+            ("described", "/orders/7/cancel", "one"),
+            ("with a slash escaped", "/orders/7%2Fcancel", "several"),
+            ("with an escape that another template begins at", "/pets/7%3Afeed", "several"),
+            ("the same below letters that need an escape", "/caf%C3%A9/7%3Afeed", "several"),
+            ("a slash escaped below such letters", "/caf%C3%A9/7%2Fx", "several"),
+            ("an escape that changes nothing", "/pets/7%20b", "one"),
+            ("nothing described", "/other%2Fcancel", "none"),
+            ("nothing described, without escapes", "/other", "none"),
+        ] {
+            let path = CanonicalPath::parse(path, PathNormalization::default()).unwrap();
+            let found = match operation(&description, &Method::POST, &path) {
+                Meant::One(..) => "one",
+                Meant::NotByThisMethod(_) => "another method",
+                Meant::Several => "several",
+                Meant::None => "none",
+            };
+            assert_eq!(found, expect, "{row}");
+        }
+    }
 }

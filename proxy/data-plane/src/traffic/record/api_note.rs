@@ -37,6 +37,12 @@ impl ApiNote {
         self.operation = Some(text.into());
     }
 
+    /// Whether it is one.
+    #[must_use]
+    pub fn has_operation(&self) -> bool {
+        self.operation.is_some()
+    }
+
     /// What is not as described, and whether it is refused for that.
     pub fn found(&mut self, refusal: &ApiRefusal, blocked: bool) {
         self.found = Some(Found {

@@ -140,3 +140,36 @@ fn once_filled_in_it_allows_what_is_described_and_nothing_else() {
         assert_eq!(explain(&config, &snapshot, &input).decision, expect, "{row}");
     }
 }
+
+#[test]
+fn what_a_rule_cannot_say_is_said_in_a_remark() {
+    let of = |security: &str, path: &str| {
+        let text = format!(
+            "openapi: 3.1.0\ninfo: {{title: t, version: '1'}}\ncomponents:\n  securitySchemes:\n    \
+             oauth: {{type: oauth2, flows: {{}}}}\n    user: {{type: http, scheme: bearer}}\n    \
+             key: {{type: apiKey, in: header, name: x-key}}\npaths:\n  {path}:\n    get:\n      \
+             security: {security}\n      responses: {{default: {{description: d}}}}\n"
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("api.yaml");
+        std::fs::write(&file, text).unwrap();
+        let found = suggest(&file, None, &args(&["cluster.local/ns/a/sa/b"])).unwrap();
+        (found.policy.unwrap_or_default(), found.remarks.join("\n"))
+    };
+    let any_token = "requestPrincipals: [\"*\"]";
+    for (row, security, path, policy, without, remark) in [
+        ("a token of no scope", "[{user: []}]", "/a", any_token, "values", ""),
+        ("a token and a key", "[{user: [], key: []}]", "/a", any_token, "values", "`key`"),
+        ("a token or a key", "[{oauth: [w]}, {key: []}]", "/a", "values: [w]", "no rule", "`key`"),
+        ("a key", "[{key: []}]", "/a", "principals", any_token, "`key`"),
+        ("nothing", "[]", "/a", "principals", any_token, ""),
+        ("a star of its own", "[]", "/files/*", "", "/files", "which no rule can name"),
+    ] {
+        let (written, remarks) = of(security, path);
+        assert!(written.contains(policy), "{row}: {written}");
+        assert!(!written.contains(without), "{row}: {written}");
+        assert!(remarks.contains(remark), "{row}: {remarks}");
+        assert_eq!(written.matches("- from:").count(), usize::from(!policy.is_empty()), "{row}");
+        assert_eq!(remarks.is_empty(), remark.is_empty(), "{row}: {remarks}");
+    }
+}
