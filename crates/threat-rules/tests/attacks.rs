@@ -643,3 +643,86 @@ fn s52_names_that_matched_are_not_told() {
         }
     }
 }
+
+/// A multipart body that applications take apart in different ways is said to be one.
+#[test]
+fn a_multipart_body_is_read_in_one_way_or_said_to_be_none() {
+    let field = "Content-Disposition: form-data; name=\"q\"";
+    let attack = "1' or '1'='1";
+    let one = |head: &str| format!("--x\r\n{head}\r\n\r\n{attack}\r\n--x--\r\n");
+    let plain = "multipart/form-data; boundary=x";
+    let rows: Vec<(&str, &str, String, bool)> = vec![
+        ("as it should be", plain, one(field), true),
+        ("blanks behind a delimiter", plain, one(field).replacen("--x\r\n", "--x \r\n", 1), true),
+        (
+            "a boundary in single quotes, literally",
+            "multipart/form-data; boundary='x'",
+            one(field).replace("--x", "--'x'"),
+            true,
+        ),
+        (
+            "a boundary in single quotes, without them",
+            "multipart/form-data; boundary='x'",
+            one(field),
+            false,
+        ),
+        (
+            "another line that begins as a delimiter",
+            plain,
+            one(field).replace("--x--", "--xfoo\r\n--x--"),
+            false,
+        ),
+        (
+            "an escaped backslash",
+            plain,
+            one(r#"Content-Disposition: form-data; name="q"; a="\\"; b="; filename=f; c=""#),
+            false,
+        ),
+        ("a head that ends in line feeds", plain, one(&format!("{field}\n\nz")), false),
+        ("two boundaries", "multipart/form-data; boundary=x; boundary=y", one(field), false),
+        (
+            "a boundary within a parameter",
+            "multipart/form-data; a=\"boundary=y\"; boundary=x",
+            one(field),
+            false,
+        ),
+        ("two file names", plain, one(&format!("{field}; filename=a; filename=b")), false),
+        ("a file name that few know", plain, one(&format!("{field}; filename*=UTF-8''a")), false),
+        (
+            "a file name in both forms",
+            plain,
+            one(&format!("{field}; filename=\"a\"; filename*=UTF-8''a")),
+            true,
+        ),
+        (
+            "quoted-printable",
+            plain,
+            one(&format!("{field}\r\nContent-Transfer-Encoding: quoted-printable")),
+            false,
+        ),
+        (
+            "a field in UTF-16",
+            plain,
+            one(&format!("{field}\r\nContent-Type: text/plain; charset=utf-16")),
+            false,
+        ),
+        ("parts behind the last", plain, format!("--x--\r\n{}", one(field)), false),
+        (
+            "thousands of lines",
+            plain,
+            format!("--x\r\n{}\r\n\r\n{}", "A\r\n".repeat(8_200), one(field)),
+            false,
+        ),
+        (
+            "two dispositions",
+            plain,
+            one(&format!("{field}\r\nContent-Disposition: form-data; name=f; filename=f")),
+            false,
+        ),
+        ("no end", plain, format!("--x\r\n{field}\r\n\r\n{attack}"), false),
+    ];
+    for (name, content_type, body, is_plain) in rows {
+        let found = post(content_type, body).inspect(1);
+        assert_eq!(found.incomplete.is_none(), is_plain, "{name}: {found:?}");
+    }
+}

@@ -43,7 +43,7 @@ pub(super) fn add<'a>(facts: &mut Facts<'a>, request: &InspectedRequest<'a>, for
 }
 
 /// A text as it is, and without the escapes of JSON, which few rules undo.
-fn add_text<'a>(facts: &mut Facts<'a>, text: &'a [u8]) {
+pub(super) fn add_text<'a>(facts: &mut Facts<'a>, text: &'a [u8]) {
     facts.add_argument(Cow::Borrowed(b""), Cow::Borrowed(text));
     let decode = crate::transform::by_name("jsdecode");
     if let Some(plain) = decode.and_then(|decode| decode(text)) {
@@ -126,7 +126,7 @@ fn form<'a>(facts: &mut Facts<'a>, body: &'a [u8]) -> bool {
 }
 
 /// Whether the beginning of a body is text: pictures and archives are not, and would only make rules guess.
-pub(super) fn looks_like_text(body: &[u8]) -> bool {
+fn looks_like_text(body: &[u8]) -> bool {
     let beginning = body.get(..512).unwrap_or(body);
     let odd = beginning.iter().filter(|byte| matches!(byte, 0..=8 | 14..=31 | 127)).count();
     odd * 50 <= beginning.len()
