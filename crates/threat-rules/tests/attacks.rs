@@ -398,6 +398,9 @@ fn whole_requests() -> Vec<(RuleGroup, &'static str, Written)> {
             "an object in a cookie",
             get("/").with("cookie", "state=rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA=="),
         ),
+        (G::Sql, "a segment of a path", get("/users/1'%20or%20'1'='1/profile")),
+        (G::Sql, "a number in a path", get("/users/1%20or%201=1/profile")),
+        (G::Sql, "UNION in a path", get("/items/1%20union/**/select%20a,b/of")),
         (
             G::PathTraversal,
             "the name of an upload that leaves",

@@ -259,6 +259,8 @@ fn whole_requests() -> Vec<(&'static str, Written)> {
         ("soap", post("text/xml; charset=utf-8", "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"><soap:Body><Get xmlns=\"urn:x\"><Id>1</Id></Get></soap:Body></soap:Envelope>")),
         ("protobuf", post("application/grpc", b"\0\0\0\0\x07\n\x05hello".to_vec())),
         ("csp report", post("application/csp-report", r#"{"csp-report":{"document-uri":"https://shop.example/","violated-directive":"script-src 'self'","blocked-uri":"inline"}}"#)),
+        ("an editor's alignment", json(r#"{"html":"<p style=\"text-align:center\">Hello</p>"}"#)),
+        ("an editor's weight", post("application/x-www-form-urlencoded", "html=%3Cspan%20style%3D%22font-weight%3Abold%22%3EHi%3C%2Fspan%3E")),
         ("a delete", Written { method: "DELETE", ..get("/items/7") }),
         ("a preflight", Written { method: "OPTIONS", ..get("/items") }.with("origin", "https://app.example").with("access-control-request-headers", "content-type,x-csrf")),
         ("jsonp", get("/feed?callback=jQuery36109_1700000000")),
