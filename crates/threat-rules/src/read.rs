@@ -12,6 +12,7 @@ mod targets;
 use std::path::{Path, PathBuf};
 
 use crate::problem::RuleSetProblem;
+use crate::rule::{Change, Rule};
 
 pub(crate) use assemble::Assembled;
 
@@ -21,7 +22,22 @@ pub(crate) const MOST_RULES: usize = 5_000;
 /// The rules of a file, or of the `*.conf` of a directory.
 pub(crate) fn from_path(path: &Path, allowed: &[u32]) -> Result<Assembled, Vec<RuleSetProblem>> {
     let directives = files::directives(path)?;
-    assemble::assemble(directives, allowed)
+    let set = assemble::assemble(directives, allowed)?;
+    // An emptied file is no rule set: whoever reads it keeps the one before.
+    if !set.phases.iter().flatten().any(may_score) {
+        let message = "there is no rule in it that looks at requests and refuses or scores";
+        return Err(vec![RuleSetProblem {
+            file: path.to_owned(),
+            line: 1,
+            rule: None,
+            message: message.to_owned(),
+        }]);
+    }
+    Ok(set)
+}
+
+fn may_score(rule: &Rule) -> bool {
+    rule.about.refuses || rule.effects.iter().any(|effect| matches!(effect.change, Change::Add(_)))
 }
 
 /// The rules of texts that are part of the program.

@@ -311,3 +311,21 @@ fn a_walk_ends_when_it_is_told_to() {
     };
     assert!(rules.inspect_while(&request, &InspectionSettings::default(), &|| false).is_none());
 }
+
+#[test]
+fn a_set_without_a_rule_that_scores_is_none() {
+    let rows = [
+        ("an emptied file", "", false),
+        ("comments", "# nothing\n", false),
+        ("rules that only steer", "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.a=1\"", false),
+        ("a rule that refuses", "SecRule ARGS \"@streq x\" \"id:2,phase:2,deny\"", true),
+        (
+            "a rule that scores",
+            "SecRule ARGS \"@streq x\" \"id:3,phase:2,pass,setvar:tx.inbound_anomaly_score_pl1=+5\"",
+            true,
+        ),
+    ];
+    for (name, text, is_one) in rows {
+        assert_eq!(read("scores", text).is_ok(), is_one, "{name}");
+    }
+}
