@@ -249,6 +249,7 @@ mod tests {
         for (row, text, is_good) in [
             ("it comes", GOOD, true),
             ("it breaks", "SecRule ARGS \"@no-such-operator\" \"id:1,phase:2,deny\"\n", false),
+            ("it is emptied", "", false),
             (
                 "it is mended",
                 "SecRule ARGS \"@rx good\" \"id:2,phase:2,deny,severity:'CRITICAL'\"\n",
