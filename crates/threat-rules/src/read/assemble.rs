@@ -65,11 +65,11 @@ const WITHOUT_EFFECT: [&str; 34] = [
     "secserversignature",
 ];
 
-/// Whether a word, in lower case, may be the name of a directive of the form.
+/// Whether a word is written as the name of a directive of the form is, `SecRuleScript`.
 fn is_directive(name: &str) -> bool {
-    name.len() <= 40
-        && name.starts_with("sec")
-        && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    let rest = name.strip_prefix("Sec").unwrap_or_default();
+    let is_name = rest.starts_with(|letter: char| letter.is_ascii_uppercase());
+    is_name && name.len() <= 40 && rest.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Makes rules of directives. A rule of `allowed` that is not supported is left out, with its chain.
@@ -126,7 +126,7 @@ impl Reading<'_> {
                 Ok(())
             }
             name if WITHOUT_EFFECT.contains(&name) => Ok(()),
-            name if is_directive(name) => {
+            _ if is_directive(&directive.name) => {
                 Err(format!("the directive {} is not supported", directive.name))
             }
             // What stands in a file that holds no rules is nobody's to read.

@@ -49,6 +49,18 @@ fn fired(rules: &RuleSet, target: &str, exclusions: &[RuleExclusion]) -> Vec<u32
     rules.fired(&request, &InspectionSettings { paranoia: 2, exclusions })
 }
 
+/// Who writes a policy chooses the file.
+#[test]
+fn a_file_without_rules_is_not_told_of_and_a_pipe_is_not_waited_for() {
+    for (row, text) in [("a token", "eyJhbGci.abc\n"), ("a word", "secretary\n")] {
+        let problems = read("no-rules", text).err().unwrap();
+        let told: String = problems.iter().map(ToString::to_string).collect();
+        assert!(told.ends_with("rules.conf:1: the line begins with no directive"), "{row}: {told}");
+    }
+    let problems = RuleSet::read(std::path::Path::new("/dev/null"), &[]).err().unwrap();
+    assert!(problems[0].to_string().contains("not a regular file"), "{problems:?}");
+}
+
 /// What is not supported is refused with rule and line, never passed over.
 #[test]
 fn what_is_wrong_is_said_by_rule_and_line() {
