@@ -85,7 +85,7 @@ fn object(version: &str, kind: &str, spec: &Value) -> String {
 
 fn call(from: &Pod, token: &str) -> Answer {
     let header = format!("authorization: Bearer {token}");
-    from.curl_with(&["http://cart:8080/cart/ann", "-H", &header])
+    from.curl_with(&["http://cart:8080/cart/bob", "-H", &header])
 }
 
 fn counted(cart: &Pod, result: &str, cache: &str) -> f64 {
@@ -108,11 +108,11 @@ fn an_issuer_is_asked_about_tokens_that_nobody_else_can_read() {
     call(&frontend, &token).expect(200);
     cart.expect_metric("postern_introspection_total", &[("result", "active"), ("cache", "hit")]);
 
-    frontend.curl("http://cart:8080/cart/ann").expect_refusal(403, "no_matching_allow");
+    frontend.curl("http://cart:8080/cart/bob").expect_refusal(403, "no_matching_allow");
     call(&frontend, "nobody-issued-this").expect_refusal(401, "token_inactive");
     call(&frontend, "no%20token").expect_refusal(401, "token_malformed");
     let twice = format!("authorization: Bearer {token}");
-    let twice = ["http://cart:8080/cart/ann", "-H", &*twice, "-H", &*twice];
+    let twice = ["http://cart:8080/cart/bob", "-H", &*twice, "-H", &*twice];
     frontend.curl_with(&twice).expect_refusal(401, "two_tokens");
     let refused = call(&frontend, "nobody-issued-this");
     assert_eq!(refused.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
@@ -161,7 +161,7 @@ fn garbage_takes_nobodys_token_out_of_the_cache() {
     let asked = counted(&cart, "active", "miss");
     // One curl for many: each with a token of its own.
     let urls: Vec<String> = (0..400)
-        .map(|at| format!("next\nurl = http://cart:8080/cart/ann\nheader = \"authorization: Bearer garbage-{at}\"\n"))
+        .map(|at| format!("next\nurl = http://cart:8080/cart/bob\nheader = \"authorization: Bearer garbage-{at}\"\n"))
         .collect();
     replace(&frontend.directory().join("garbage.curl"), urls.concat().trim_start_matches("next\n"));
     let _ = frontend.curl_with(&["-K", "/run/postern/garbage.curl"]);
@@ -191,7 +191,7 @@ fn both_sorts_of_tokens_at_one_workload() {
     call(&frontend, &opaque).expect(200);
     let (one, other) =
         (format!("authorization: Bearer {opaque}"), format!("access_token={readable}"));
-    let both = format!("http://cart:8080/cart/ann?{other}");
+    let both = format!("http://cart:8080/cart/bob?{other}");
     frontend.curl_with(&[&both, "-H", &one]).expect_refusal(401, "two_tokens");
     // It was verified by the issuer's keys alone.
     assert_eq!(cart.metrics().sum("postern_introspection_total", &[]), 1.0);
