@@ -129,6 +129,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("signins/status", "patch", 0),
             ("tcproutes", "list watch", 0),
             ("tcproutes/status", "patch", 0),
+            ("threatpolicies", "list watch", 0),
+            ("threatpolicies/status", "patch", 0),
             ("tlsroutes", "list watch", 0),
             ("tlsroutes/status", "patch", 0),
             ("tokenexchanges", "list watch", 0),

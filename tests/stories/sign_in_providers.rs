@@ -169,7 +169,7 @@ fn s41_several_providers_by_host_and_by_path() {
 
     page.open(HEADERS).expect_at(SIGN_IN_PAGE);
     page.sign_in("ann").expect(200, HEADERS);
-    let cart = format!("{SHOP}/cart/ann");
+    let cart = format!("{SHOP}/cart/ann-of-partner");
     page.open(&cart).expect_at("https://partner.example/interaction");
     page.sign_in("ann-of-partner").expect(200, &cart);
     page.open(HEADERS).expect(200, HEADERS);
