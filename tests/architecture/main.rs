@@ -39,7 +39,11 @@ const OF_TESTS: [&str; 4] = ["tests", "benches", "stand-in", "harness"];
 /// Who may depend on whom, ours only. A crate that is not named here may depend on nothing of ours.
 const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
-    ("policy", &["api-schema", "identity"]),
+    ("policy", &["api-schema", "identity", "message-access"]),
+    ("message-access", &[]),
+    ("kafka-session", &["message-access"]),
+    ("mqtt-session", &["message-access"]),
+    ("nats-session", &["message-access"]),
     ("process-metrics", &[]),
     ("back-off", &[]),
     ("balancer", &[]),
@@ -68,6 +72,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "threat-rules",
             "global-limits",
             "identity",
+            "kafka-session",
+            "message-access",
+            "mqtt-session",
+            "nats-session",
             "oauth",
             "page-server",
             "policy",
@@ -77,7 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "web-fetch",
         ],
     ),
-    ("proxy", &["api-schema", "data-plane", "identity", "policy"]),
+    ("proxy", &["api-schema", "data-plane", "identity", "message-access", "policy"]),
     ("issuance-messages", &[]),
     ("program", &["page-server"]),
     ("agent", &["back-off", "identity", "process-metrics", "issuance-messages", "program"]),
@@ -177,6 +185,10 @@ fn what_only_decides_does_no_io_and_reads_no_clock() {
         "crates/oauth/src",
         "crates/browser-session/src",
         "crates/api-schema/src",
+        "crates/message-access/src",
+        "crates/kafka-session/src",
+        "crates/mqtt-session/src",
+        "crates/nats-session/src",
     ];
     for folder in folders {
         for (path, text) in sources(&repository().join(folder)) {

@@ -1,0 +1,157 @@
+//! Patterns of topics, in the syntax of the protocol they are written for.
+
+use super::levels::{self, LevelSyntax};
+use super::{NamePattern, PatternProblem};
+use crate::request::MessageProtocol;
+
+/// Which topics a policy is about, in the protocol's own syntax: `orders.*` and `orders.>` in NATS, `orders/+` and
+/// `orders/#` in MQTT, `orders` and `orders-*` in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TopicPattern(Form);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Form {
+    Name(NamePattern),
+    Levels(LevelSyntax, Box<str>),
+}
+
+impl TopicPattern {
+    /// Reads a pattern of this protocol; that of another is refused with the right spelling.
+    ///
+    /// # Errors
+    /// What is expected instead.
+    pub fn parse(protocol: MessageProtocol, text: &str) -> Result<Self, PatternProblem> {
+        let form = match protocol {
+            MessageProtocol::Kafka => kafka(text)?,
+            MessageProtocol::Nats => nats(text)?,
+            MessageProtocol::Mqtt => mqtt(text)?,
+        };
+        Ok(Self(form))
+    }
+
+    /// Whether every topic that is asked for matches: `asked` is a topic or a pattern in the same syntax, as a client
+    /// writes it. What is no valid pattern is covered by nothing.
+    #[must_use]
+    pub fn covers(&self, asked: &str) -> bool {
+        match &self.0 {
+            Form::Name(name) => name.covers(asked),
+            Form::Levels(syntax, pattern) => levels::covers(*syntax, pattern, asked),
+        }
+    }
+
+    /// Whether any topic that is asked for matches. What is no valid pattern is touched by everything.
+    #[must_use]
+    pub fn overlaps(&self, asked: &str) -> bool {
+        match &self.0 {
+            Form::Name(name) => name.overlaps(asked),
+            Form::Levels(syntax, pattern) => levels::overlaps(*syntax, pattern, asked),
+        }
+    }
+}
+
+/// Legal characters of a Kafka topic's name.
+const fn is_of_kafka_topic(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
+}
+
+fn kafka(text: &str) -> Result<Form, PatternProblem> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    match () {
+        () if name.len() > 249 => {
+            Err(PatternProblem("longer than a Kafka topic's name, 249 characters"))
+        }
+        () if !name.chars().all(is_of_kafka_topic) => Err(PatternProblem(
+            "not a Kafka topic: letters, digits, `.`, `_`, `-`, and one `*` at the end: `orders` or `orders-*`",
+        )),
+        () => NamePattern::parse(text).map(Form::Name),
+    }
+}
+
+fn nats(text: &str) -> Result<Form, PatternProblem> {
+    let foreign = text.split(['.', '/']).any(|token| matches!(token, "+" | "#"));
+    match () {
+        () if foreign => Err(PatternProblem(
+            "not a NATS subject: its wildcards are `*` for one token and `>` for the rest: `orders.*`, `orders.>`",
+        )),
+        () if !levels::is_valid(LevelSyntax::Nats, text) => Err(PatternProblem(
+            "not a NATS subject: tokens parted by `.`, none empty; `*` stands for one whole token, `>` for the rest",
+        )),
+        () if text.split('.').any(|token| token.len() > 1 && token.contains(['*', '>'])) => {
+            Err(PatternProblem(
+                "a wildcard within a token means itself in NATS: `*` and `>` stand for whole tokens",
+            ))
+        }
+        () => Ok(Form::Levels(LevelSyntax::Nats, text.into())),
+    }
+}
+
+fn mqtt(text: &str) -> Result<Form, PatternProblem> {
+    match () {
+        () if text.split('/').any(|level| level.contains(['*', '>'])) => Err(PatternProblem(
+            "not an MQTT topic filter: its wildcards are `+` for one level and `#` for the rest: `orders/+`, `orders/#`",
+        )),
+        () if text.starts_with("$share/") => {
+            Err(PatternProblem("the group of a shared subscription is named by `groups`"))
+        }
+        () if !levels::is_valid(LevelSyntax::Mqtt, text) => Err(PatternProblem(
+            "not an MQTT topic filter: `+` stands for one whole level, `#` for the rest, at the end",
+        )),
+        () => Ok(Form::Levels(LevelSyntax::Mqtt, text.into())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_syntax_is_refused() {
+        use MessageProtocol::{Kafka, Mqtt, Nats};
+        let check = |protocol, text: &str, good: bool| {
+            assert_eq!(TopicPattern::parse(protocol, text).is_ok(), good, "{protocol:?} {text}");
+        };
+        check(Kafka, "orders", true);
+        check(Kafka, "orders.*", true);
+        check(Kafka, "*", true);
+        for text in ["", "orders.>", "orders/#", "a*b", "a b", "a*.b"] {
+            check(Kafka, text, false);
+        }
+        for text in ["orders", "orders.*", "orders.*.new", "orders.>", ">", "$JS.API.>", "a.b>.c2"]
+        {
+            check(Nats, text, text != "a.b>.c2");
+        }
+        for text in [
+            "",
+            "orders/#",
+            "orders/+",
+            "orders.#",
+            "orders.+.x",
+            "a..b",
+            ".a",
+            "a.",
+            "a.>.b",
+            "a b",
+            "ord*",
+        ] {
+            check(Nats, text, false);
+        }
+        for text in [
+            "orders",
+            "orders/+",
+            "orders/+/new",
+            "orders/#",
+            "#",
+            "+",
+            "$SYS/#",
+            "/a",
+            "a//b",
+            "a/",
+        ] {
+            check(Mqtt, text, true);
+        }
+        for text in ["", "orders/*", "orders/>", "a/#/b", "a#", "a+/b", "$share/g/a", "a\0"] {
+            check(Mqtt, text, false);
+        }
+    }
+}

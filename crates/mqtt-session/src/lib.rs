@@ -1,0 +1,2 @@
+//! One connection of a client to a MQTT broker, without sockets: what the client asks for is judged, passed on or refused
+//! as the protocol has it.
