@@ -121,7 +121,7 @@ fn status(cluster: &Cluster) -> u16 {
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a figure for whoever reads the test's output")]
-fn a_policy_edit_in_the_api_is_enforced_within_a_second() {
+fn a_policy_edit_in_the_api_is_enforced_within_a_second_by_the_clock() {
     let cluster = cluster();
     assert_eq!(status(&cluster), 403);
     let edited = Instant::now();

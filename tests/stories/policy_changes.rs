@@ -29,7 +29,7 @@ fn f12_policy_tightened_or_removed_live_edit_of_a_file() {
 }
 
 #[test]
-fn f12_policy_tightened_or_removed_open_streams_are_closed() {
+fn f12_policy_tightened_or_removed_open_streams_are_closed_by_the_clock() {
     let scene = scene::shop();
     let (http, orders) = (scene.cart.at(8080), scene.cart.at(9000));
     let (mut socket, mut line) = scene.frontend.run(async move {
@@ -88,7 +88,7 @@ fn mount(volume: &Path, version: &str, text: &str) {
 /// Ten flips under a hundred live streams. The promise is one second from the file's rename; the
 /// bound here leaves a busy machine a second more.
 #[test]
-fn p03_policy_change_latency_live_streams() {
+fn p03_policy_change_latency_live_streams_by_the_clock() {
     const STREAMS: usize = 100;
     const FLIPS: usize = 10;
     let scene = scene::shop();

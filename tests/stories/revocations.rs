@@ -98,7 +98,7 @@ fn entry(url: &str, token: &str) -> Value {
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a figure for whoever reads the test's output")]
-fn a_revoked_token_is_refused_everywhere_and_what_is_open_with_it_ends() {
+fn a_revoked_token_is_refused_everywhere_and_what_is_open_with_it_ends_by_the_clock() {
     let scene = scene();
     let (token, other) = (scene.issuer.token(), scene.issuer.token());
     scene.expect_taken(&token);
@@ -147,7 +147,7 @@ fn a_revoked_token_is_refused_everywhere_and_what_is_open_with_it_ends() {
 /// One more beside as many as a proxy keeps, in a file of its own and in one that holds many.
 #[test]
 #[allow(clippy::print_stdout, reason = "a figure for whoever reads the test's output")]
-fn one_more_of_a_hundred_thousand_revocations_is_in_force_within_two_seconds() {
+fn one_more_of_a_hundred_thousand_revocations_is_in_force_within_two_seconds_by_the_clock() {
     let scene = scene();
     let [token, other, spare] = [(); 3].map(|()| scene.issuer.token());
     [&token, &other, &spare].iter().for_each(|token| scene.expect_taken(token));
