@@ -136,4 +136,11 @@ pub trait Session: Send {
 
     /// How many subscriptions are open.
     fn subscriptions(&self) -> usize;
+
+    /// How many bytes the session holds by now: messages that are not whole yet, answers that wait for their turn, names of
+    /// what is open. What it holds in all cases need not be counted. All sessions of a process share what they may hold;
+    /// one that finds no room is closed (`event_limit`).
+    fn held(&self) -> usize {
+        0
+    }
 }
