@@ -125,6 +125,11 @@ pub trait Session: Send {
     /// The client has closed its direction. The session may say a last word to the broker.
     fn client_closed(&mut self, _output: &mut Output) {}
 
+    /// The client may not be connected any longer, whatever it asks for: its certificate has ended, or policy refuses its
+    /// connections. The session may say last words to both sides; then both are closed. An MQTT client, for one, takes
+    /// leave of the broker, so that its will is not published.
+    fn dismissed(&mut self, _output: &mut Output) {}
+
     /// Whether more of the client may be read now. While this is false, the client waits for the broker.
     fn wants_more(&self) -> bool {
         true
