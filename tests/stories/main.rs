@@ -26,6 +26,8 @@ mod descriptors;
 mod drain;
 mod egress;
 mod envoy;
+mod event_clients;
+mod event_scene;
 mod explain;
 mod federation;
 mod floods;

@@ -1,10 +1,7 @@
 //! The process that drives a browser: one order a line, one answer a line, each with a deadline.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::binaries::target_directory;
 use crate::certificates::replace;
+use crate::driven::Driven;
 use crate::pod::Pod;
 use crate::wait;
 use crate::web::WebAuthority;
@@ -24,15 +22,8 @@ const PROGRAM: &str = "/usr/bin/chromium";
 
 /// The script and its browser.
 pub(super) struct Driver {
-    script: Mutex<Script>,
+    script: Mutex<Driven>,
     _turn: Turn,
-}
-
-struct Script {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: Receiver<String>,
-    errors: PathBuf,
 }
 
 impl Driver {
@@ -52,13 +43,8 @@ impl Driver {
         let mut command = pod.place().command(pod.directory(), Path::new("/bin/sh"));
         command.args(["-c", prepare, "sh", POLICIES]);
         command.arg(peers.join("oidc/node")).arg(script).args([PROGRAM]).arg(pictures());
-        let errors = pod.directory().join("browser.err");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(fs::File::create(&errors).expect("a file for what it says"));
-        let mut child = command.spawn().expect("the browser's driver starts");
-        let orders = child.stdin.take();
-        let answers = lines(child.stdout.take().expect("a piped output"));
-        Self { script: Mutex::new(Script { child, orders, answers, errors }), _turn: turn }
+        let script = Driven::start("browser", command, pod.directory(), DEADLINE);
+        Self { script: Mutex::new(script), _turn: turn }
     }
 
     /// Has something done; panics with what the page showed when it cannot be.
@@ -80,53 +66,12 @@ impl Driver {
     }
 }
 
-impl Script {
-    #[track_caller]
-    fn ask(&mut self, order: &Value) -> Value {
-        let orders = self.orders.as_mut().expect("orders end when it is dropped");
-        let sent = writeln!(orders, "{order}");
-        let answer = sent
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.answers.recv_timeout(DEADLINE).map_err(|error| error.to_string()));
-        let answer = answer.unwrap_or_else(|error| {
-            let said = fs::read_to_string(&self.errors).unwrap_or_default();
-            panic!("the browser does not answer {order}: {error}\n{said}")
-        });
-        serde_json::from_str(&answer).expect("the script answers in JSON")
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        // Its input ends: it closes the browser and goes, or is made to go, and the browser with it.
-        drop(self.orders.take());
-        let gone = || matches!(self.child.try_wait(), Ok(Some(_)) | Err(_));
-        if !wait::holds_within(Duration::from_secs(5), gone) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
 /// Until no address of the pod is tentative any more: a browser ends whatever it is loading when an address comes.
 fn wait_for_addresses(pod: &Pod) {
     wait::until_true("the pod's addresses to settle", || {
         let links = pod.command("ip", &["-6", "address", "show", "dev", "eth0"]).ok();
         links.contains("fe80:") && !links.contains("tentative")
     });
-}
-
-/// The lines of an output as they come.
-fn lines(output: ChildStdout) -> Receiver<String> {
-    let (send, receive) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if send.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receive
 }
 
 /// How the pictures of this story's failures begin, in the target directory.
