@@ -27,7 +27,23 @@ struct Event {
     subject: String,
 }
 
+#[derive(Deserialize)]
+struct Paid {
+    transfer: i64,
+    by: String,
+}
+
 impl Audit {
+    /// Writes what the bus has told: a transfer was paid. Whose word it is, is said by who may tell it there.
+    ///
+    /// # Errors
+    /// The event is none, or the database's.
+    pub fn paid(&self, event: &[u8]) -> anyhow::Result<()> {
+        let Paid { transfer, by } = serde_json::from_slice(event)?;
+        anyhow::ensure!(is_word(&by), "nobody has this name");
+        self.records.add(now(), &by, "paid", &format!("transfer-{transfer}")).map(drop)
+    }
+
     /// Answers a request.
     pub async fn handle(&self, request: Request<Incoming>) -> Answer {
         answered(self.outcome(request).await)
@@ -84,4 +100,29 @@ fn is_word(word: &str) -> bool {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_written_down() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(&directory.path().join("audit.db")).unwrap();
+        let audit = Audit { records };
+        for (event, fine) in [
+            (r#"{"transfer": 7, "by": "ann", "cents": 2500}"#, true),
+            (r#"{"transfer": 7, "by": "ann\nbob"}"#, false),
+            (r#"{"transfer": "7", "by": "ann"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(audit.paid(event.as_bytes()).is_ok(), fine, "{event}");
+        }
+        let records = audit.records.after(0).unwrap();
+        let said =
+            |record: &Record| format!("{} {} {}", record.person, record.event, record.subject);
+        assert_eq!(records.iter().map(said).collect::<Vec<_>>(), ["ann paid transfer-7"]);
+    }
 }

@@ -10,12 +10,13 @@
 //! | `bank-login` | HTTP: log in, its keys | nobody |
 //! | `bank-accounts` | HTTP: accounts, statements, movements | audit |
 //! | `bank-transfers` | HTTP: transfers, and who approves them | accounts, payments, audit, as the user |
-//! | `bank-payments` | HTTP: payments | accounts, audit, as the user |
-//! | `bank-audit` | HTTP: the record | nobody |
+//! | `bank-payments` | HTTP: payments | accounts, audit, as the user; tells an MQTT broker of payments, where there is one |
+//! | `bank-audit` | HTTP: the record | nobody; the broker, where there is one, tells it of payments |
 //! | `bank-web` | HTTP: a page, an overview | accounts, as the user |
 
 pub mod accounts;
 pub mod audit;
+pub mod bus;
 pub mod call;
 pub mod ledger;
 pub mod login;

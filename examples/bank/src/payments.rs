@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::bus::{Bus, PAYMENTS_DONE};
 use crate::call::{Call, Outcome, Refused, answered, said};
 use crate::neighbours::{Neighbour, Record};
 use crate::order::Order;
@@ -17,6 +18,8 @@ pub struct Payments {
     pub accounts: Neighbour,
     /// Where it is written down.
     pub record: Record,
+    /// Where it is told.
+    pub bus: Bus,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +59,8 @@ impl Payments {
         let Order { from, to, cents, text } = order;
         let order = json!({"from": from, "to": to, "cents": cents, "text": text});
         self.accounts.post("/movements", &json!({"id": id, "order": order}), call).await?;
+        let event = json!({"transfer": transfer, "by": person.name, "cents": cents});
+        self.bus.tell(PAYMENTS_DONE, &event);
         Ok(said(StatusCode::CREATED, &json!({"id": id})))
     }
 }

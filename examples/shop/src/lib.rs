@@ -1,4 +1,4 @@
-//! An ordinary small online shop: a web front end, a cart and a payment service.
+//! An ordinary small online shop: a web front end, a cart, a payment service, and notices to whoever has bought.
 //!
 //! Nothing here knows of the mesh. The programs listen on plain ports, call each other by plain names
 //! (`http://cart:8080`, `http://payments:50051`), and do no TLS and no access checks of their own.
@@ -6,13 +6,16 @@
 //!
 //! | program | listens for | calls |
 //! |---|---|---|
-//! | `shop-frontend` | HTTP | cart over HTTP/1.1, payments over gRPC |
+//! | `shop-frontend` | HTTP | cart over HTTP/1.1, payments over gRPC; tells a NATS broker of orders, where there is one |
 //! | `shop-cart` | HTTP and WebSocket; orders over a line protocol; a price ticker that speaks first | nobody |
 //! | `shop-payments` | gRPC over plaintext HTTP/2 | nobody |
+//! | `shop-notices` | HTTP | the broker, which tells it of orders |
 
+pub mod bus;
 pub mod cart;
 pub mod catalogue;
 pub mod events;
+pub mod notices;
 pub mod order_book;
 pub mod orders;
 pub mod payments;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::bus::{Bus, ORDERS_CREATED};
 use crate::catalogue::Catalogue;
 use crate::order_book::{Order, OrderBook};
 use crate::people;
@@ -27,6 +28,7 @@ pub struct Storefront {
     payments: PaymentsClient<Channel>,
     catalogue: Arc<Catalogue>,
     orders: Arc<OrderBook>,
+    bus: Bus,
 }
 
 /// What a checkout came to.
@@ -37,17 +39,18 @@ struct Paid {
 }
 
 impl Storefront {
-    /// With the services behind it, by their URLs.
+    /// With the services behind it, by their URLs, and the bus on which it tells of orders.
     ///
     /// # Errors
     /// The URL of the payment service is none.
-    pub fn new(cart: &str, payments: String) -> anyhow::Result<Self> {
+    pub fn new(cart: &str, payments: String, bus: Bus) -> anyhow::Result<Self> {
         Ok(Self {
             fetcher: Fetcher::default(),
             cart: cart.trim_end_matches('/').to_owned(),
             payments: PaymentsClient::new(Endpoint::from_shared(payments)?.connect_lazy()),
             catalogue: Arc::default(),
             orders: Arc::default(),
+            bus,
         })
     }
 
@@ -162,6 +165,8 @@ impl Storefront {
             receipt: paid.receipt.id.clone(),
         };
         let number = self.orders.write(order);
+        let event = json!({"number": number, "user": user, "amount": paid.receipt.amount});
+        self.bus.tell(ORDERS_CREATED, &event).await;
         // It is paid for: a basket that cannot be emptied is no reason to say otherwise.
         let url = format!("{}/cart/{user}", self.cart);
         let _ = self.fetcher.fetch_for(Method::DELETE, &url, who).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bank::audit::Audit;
+use bank::bus;
 use bank::records::Records;
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -21,12 +22,19 @@ struct Flags {
     /// The database, which is made when it is not there.
     #[arg(long, value_name = "FILE")]
     database: PathBuf,
+    /// The broker that tells of payments, as HOST:PORT.
+    #[arg(long, value_name = "ADDRESS")]
+    events: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let audit = Arc::new(Audit { records: Records::open(&flags.database)? });
+    if let Some(broker) = &flags.events {
+        let audit = audit.clone();
+        bus::listen(broker, "audit", bus::PAYMENTS_DONE, move |event| audit.paid(event))?;
+    }
     let listener = TcpListener::bind(flags.listen).await?;
     println!("audit: HTTP on {}", listener.local_addr()?);
     let handler = move |request| {

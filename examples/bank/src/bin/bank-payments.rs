@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bank::bus::Bus;
 use bank::neighbours::{Neighbour, Record};
 use bank::payments::Payments;
 use clap::Parser;
@@ -23,13 +24,17 @@ struct Flags {
     /// Where the record is.
     #[arg(long, default_value = "http://audit:8080", value_name = "URL")]
     audit: String,
+    /// The broker to tell of payments, as HOST:PORT; without one nobody is told.
+    #[arg(long, value_name = "ADDRESS")]
+    events: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let (accounts, record) = (Neighbour::at(&flags.accounts), Record::at(&flags.audit));
-    let payments = Arc::new(Payments { accounts, record });
+    let bus = Bus::of(flags.events.as_deref(), "payments")?;
+    let payments = Arc::new(Payments { accounts, record, bus });
     let listener = TcpListener::bind(flags.listen).await?;
     println!("payments: HTTP on {}", listener.local_addr()?);
     let handler = move |request| {

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use shop::bus::Bus;
 use shop::storefront::Storefront;
 use shop::web;
 use tokio::net::TcpListener;
@@ -25,6 +26,9 @@ struct Flags {
     /// The payment service.
     #[arg(long, default_value = "http://payments:50051", value_name = "URL")]
     payments: String,
+    /// The broker to tell of orders; without one nobody is told.
+    #[arg(long, value_name = "URL")]
+    events: Option<String>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let listener = TcpListener::bind(flags.listen).await?;
     println!("frontend: HTTP on {}", listener.local_addr()?);
-    let shop = Storefront::new(&flags.cart, flags.payments)?;
+    let bus = Bus::of(flags.events.as_deref(), "frontend").await?;
+    let shop = Storefront::new(&flags.cart, flags.payments, bus)?;
     Ok(web::serve(listener, move |request| shop.clone().handle(request)).await?)
 }
