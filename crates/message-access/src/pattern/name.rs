@@ -1,5 +1,7 @@
 //! Patterns of names without levels: Kafka topics, groups, client ids, queues, streams, transactional ids.
 
+use std::fmt;
+
 use super::PatternProblem;
 
 /// A name, or all names with a prefix (`orders-*`); `*` alone is every name.
@@ -53,6 +55,13 @@ impl NamePattern {
     }
 }
 
+/// As it is written.
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.prefix { "*" } else { "" })
+    }
+}
+
 fn split(text: &str) -> (&str, bool) {
     text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true))
 }
@@ -82,6 +91,13 @@ mod tests {
         check("orders*", "payments*", false, false);
         check("*", "*", true, true);
         check("*", "anything", true, true);
+    }
+
+    #[test]
+    fn shown_as_it_is_written() {
+        for text in ["orders", "orders-*", "*"] {
+            assert_eq!(NamePattern::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Patterns of topics, in the syntax of the protocol they are written for.
 
+use std::fmt;
+
 use super::levels::{self, LevelSyntax};
 use super::{NamePattern, PatternProblem};
 use crate::request::MessageProtocol;
@@ -45,6 +47,16 @@ impl TopicPattern {
         match &self.0 {
             Form::Name(name) => name.overlaps(asked),
             Form::Levels(syntax, pattern) => levels::overlaps(*syntax, pattern, asked),
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for TopicPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Name(name) => name.fmt(f),
+            Form::Levels(_, pattern) => f.write_str(pattern),
         }
     }
 }
