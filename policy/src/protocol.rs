@@ -1,6 +1,8 @@
 //! What is spoken on a port, and the one place that reads it from what people write: the protocol of a ServiceEntry,
 //! the `appProtocol` of a Service, the name of a port.
 
+use message_access::MessageProtocol;
+
 /// What is spoken on a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -14,11 +16,17 @@ pub enum Protocol {
     Tcp,
     /// TLS of the app's own, passed through.
     Tls,
+    /// NATS. Each operation is judged where the server is; callers' proxies carry bytes.
+    Nats,
+    /// MQTT, likewise.
+    Mqtt,
+    /// Kafka, likewise.
+    Kafka,
     /// Undeclared: ALPN or the first bytes tell.
     Auto,
 }
 
-/// The names of protocols, as Istio has them, and our own `auto`.
+/// The names of protocols, as Istio has them, those of message brokers, and our own `auto`.
 ///
 /// What a proxy without a filter of its own cannot read (`mongo`, `mysql`, `redis`) is opaque. gRPC-Web is made for
 /// HTTP/1.1 and has no trailers, so it is no gRPC. `udp` is none: the mesh carries TCP.
@@ -33,6 +41,9 @@ const NAMES: &[(&str, Protocol)] = &[
     ("mongo", Protocol::Tcp),
     ("mysql", Protocol::Tcp),
     ("redis", Protocol::Tcp),
+    ("nats", Protocol::Nats),
+    ("mqtt", Protocol::Mqtt),
+    ("kafka", Protocol::Kafka),
     ("auto", Protocol::Auto),
 ];
 
@@ -97,6 +108,9 @@ impl Protocol {
             Self::Grpc => "grpc",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Nats => "nats",
+            Self::Mqtt => "mqtt",
+            Self::Kafka => "kafka",
             Self::Auto => "auto",
         }
     }
@@ -104,6 +118,21 @@ impl Protocol {
     /// True where requests are seen and judged one by one.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Http2 | Self::Grpc)
+    }
+
+    /// The protocol of a message broker, whose operations are judged one by one: never told by the first bytes.
+    pub fn messages(self) -> Option<MessageProtocol> {
+        match self {
+            Self::Nats => Some(MessageProtocol::Nats),
+            Self::Mqtt => Some(MessageProtocol::Mqtt),
+            Self::Kafka => Some(MessageProtocol::Kafka),
+            _ => None,
+        }
+    }
+
+    /// True where a caller's proxy carries bytes without looking at them.
+    pub fn is_opaque_to_callers(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls) || self.messages().is_some()
     }
 }
 
@@ -131,6 +160,12 @@ mod tests {
         check("mongo", Protocol::Tcp);
         check("mysql", Protocol::Tcp);
         check("redis-cache", Protocol::Tcp);
+        check("nats", Protocol::Nats);
+        check("nats-client", Protocol::Nats);
+        check("mqtt", Protocol::Mqtt);
+        check("Kafka-internal", Protocol::Kafka);
+        check("tcp-kafka", Protocol::Tcp);
+        check("mqtts", Protocol::Auto);
         check("tls", Protocol::Tls);
         check("https", Protocol::Tls);
         check("https-admin", Protocol::Tls);

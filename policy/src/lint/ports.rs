@@ -6,7 +6,7 @@ use crate::rule::{Condition, Rule};
 use crate::{Protocol, Resources};
 
 fn is_opaque(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Tcp | Protocol::Tls)
+    protocol.is_opaque_to_callers()
 }
 
 /// Rules of the workload that speak of HTTP where none is seen: an ALLOW rule never matches there, a DENY rule is

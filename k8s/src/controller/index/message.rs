@@ -51,13 +51,14 @@ fn resolution(from: Resolution) -> proto::Resolution {
     }
 }
 
+/// What callers are told. The protocols of brokers are bytes to them.
 fn protocol(from: Protocol) -> proto::Protocol {
     match from {
         Protocol::Auto => proto::Protocol::Auto,
         Protocol::Http => proto::Protocol::Http,
         Protocol::Http2 => proto::Protocol::Http2,
         Protocol::Grpc => proto::Protocol::Grpc,
-        Protocol::Tcp => proto::Protocol::Tcp,
+        Protocol::Tcp | Protocol::Nats | Protocol::Mqtt | Protocol::Kafka => proto::Protocol::Tcp,
         Protocol::Tls => proto::Protocol::Tls,
     }
 }

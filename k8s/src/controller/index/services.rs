@@ -298,10 +298,10 @@ impl Index {
         services.filter(|service| self.services.contains_key(service)).collect()
     }
 
-    /// What the ports of a pod speak, as the Services in front of it say; a port about which two disagree is left out.
+    /// What the ports of a pod speak, as the Services in front of it say; a port about which two disagree is left out, but
+    /// for that of a message broker: no second Service takes the rules about its messages away.
     pub(super) fn port_protocols(&self, pod: &ObjectName) -> BTreeMap<u16, Protocol> {
-        let mut found: BTreeMap<u16, BTreeSet<&'static str>> = BTreeMap::new();
-        let mut protocols = BTreeMap::new();
+        let mut found: BTreeMap<u16, BTreeMap<&'static str, Protocol>> = BTreeMap::new();
         let slices = self.slices_with.get(pod).into_iter().flatten();
         for (name, slice) in slices.filter_map(|name| Some((name, self.slices.get(name)?))) {
             let Some(service) = self.services.get(&service_of(name, slice)) else { continue };
@@ -310,13 +310,17 @@ impl Index {
                     continue;
                 };
                 if port.protocol != Protocol::Auto {
-                    found.entry(target.number).or_default().insert(port.protocol.as_str());
-                    protocols.insert(target.number, port.protocol);
+                    let said = found.entry(target.number).or_default();
+                    said.insert(port.protocol.as_str(), port.protocol);
                 }
             }
         }
-        protocols.retain(|port, _| found.get(port).is_some_and(|said| said.len() == 1));
-        protocols
+        let agreed = found.into_iter().filter_map(|(port, said)| {
+            let mut of_brokers = said.values().filter(|protocol| protocol.messages().is_some());
+            let alone = said.values().next().filter(|_| said.len() == 1);
+            of_brokers.next().or(alone).map(|protocol| (port, *protocol))
+        });
+        agreed.collect()
     }
 
     /// The endpoints that no proxy protects, of services in namespaces of the mesh: at most `most`.

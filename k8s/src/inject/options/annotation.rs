@@ -73,7 +73,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
     },
     Annotation {
         key: "inbound-listeners",
-        values: "`PORT=APPPORT` or `PORT=APPPORT/PROTOCOL`, comma-separated; a protocol is `http`, `http2`, `grpc`, `tcp` or `auto`",
+        values: "`PORT=APPPORT` or `PORT=APPPORT/PROTOCOL`, comma-separated; a protocol is `http`, `http2`, `grpc`, `tcp`, `nats`, `mqtt`, `kafka` or `auto`",
         default: "none",
         meaning: "With `redirect: none`: peers connect to PORT, the app listens on 127.0.0.1:APPPORT.",
         on_namespace: false,
@@ -345,7 +345,7 @@ impl FromStr for InboundListener {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (listener, protocol) = text.split_once('/').unwrap_or((text, "auto"));
         let (port, app_port) = listener.split_once('=').ok_or(())?;
-        let known = ["http", "http2", "grpc", "tcp", "auto"];
+        let known = ["http", "http2", "grpc", "tcp", "nats", "mqtt", "kafka", "auto"];
         let protocol = known.into_iter().find(|known| *known == protocol).ok_or(())?;
         Ok(Self { port: self::port(port)?, app_port: self::port(app_port)?, protocol })
     }

@@ -160,7 +160,7 @@ impl OutboundConnection {
         io: &mut BoxedIo,
         declared: Declared,
     ) -> Result<(Protocol, Bytes), RequestError> {
-        if matches!(declared, Declared::Tcp | Declared::Tls) {
+        if declared.is_opaque_to_callers() {
             return Ok((Protocol::Tcp, Bytes::new()));
         }
         let limits = &self.worker.state.settings.limits;

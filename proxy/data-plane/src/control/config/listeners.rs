@@ -23,6 +23,9 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
     ("grpc", Protocol::Grpc),
     ("tcp", Protocol::Tcp),
     ("tls", Protocol::Tls),
+    ("nats", Protocol::Nats),
+    ("mqtt", Protocol::Mqtt),
+    ("kafka", Protocol::Kafka),
     ("auto", Protocol::Auto),
 ];
 

@@ -50,7 +50,7 @@ const fn setting(
 
 const ADDRESS: &str = "`ADDRESS:PORT`";
 const FILE: &str = "a path";
-const PROTOCOL: &str = "`http`, `http2`, `grpc`, `tcp`, `tls`, `auto`";
+const PROTOCOL: &str = "`http`, `http2`, `grpc`, `tcp`, `tls`, `nats`, `mqtt`, `kafka`, `auto`";
 const MTLS: &str = "`STRICT`, `PERMISSIVE`, `DISABLE`";
 
 use SettingDefault::{Is, Means, Required};
