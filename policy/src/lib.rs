@@ -47,6 +47,7 @@ pub mod snapshot;
 pub mod threat;
 pub mod token;
 pub mod token_exchange;
+mod topic;
 pub mod traffic_policy;
 pub mod yaml;
 
@@ -88,5 +89,6 @@ pub use token::{
     ClaimHeader, ConfirmationRequirement, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules,
 };
 pub use token_exchange::{TokenExchangeRule, TokenExchangeTable};
+pub use topic::{MessageDenyReason, MessageVerdict, TopicTable};
 pub use traffic_policy::{TrafficPolicies, TrafficPolicy};
 pub use yaml::{Diagnostic, DiagnosticCode, Diagnostics};

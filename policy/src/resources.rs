@@ -45,6 +45,7 @@ mod token_exchange;
 mod token_introspection;
 mod token_policy;
 mod token_revocation;
+mod topic_policy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub use token_exchange::TokenExchange;
 pub use token_introspection::TokenIntrospection;
 pub use token_policy::TokenPolicy;
 pub use token_revocation::TokenRevocation;
+pub use topic_policy::TopicPolicy;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
 pub const DEFAULT_ROOT_NAMESPACE: &str = "postern-system";
@@ -104,6 +106,7 @@ pub struct Resources {
     token_exchanges: Vec<TokenExchange>,
     token_introspections: Vec<TokenIntrospection>,
     token_revocations: Vec<TokenRevocation>,
+    topic_policies: Vec<TopicPolicy>,
     service_entries: Vec<ServiceEntry>,
     routes: Vec<Arc<Route>>,
     reference_grants: Vec<ReferenceGrant>,
@@ -138,6 +141,7 @@ impl Resources {
             token_exchanges: Vec::new(),
             token_introspections: Vec::new(),
             token_revocations: Vec::new(),
+            topic_policies: Vec::new(),
             service_entries: Vec::new(),
             routes: Vec::new(),
             reference_grants: Vec::new(),
@@ -174,6 +178,7 @@ impl Resources {
             && self.token_exchanges == other.token_exchanges
             && self.introspects_as(other)
             && self.token_revocations == other.token_revocations
+            && self.topic_policies == other.topic_policies
             && self.api_key_policies == other.api_key_policies
             && self.signs_in_as(other)
             && self.threat_policies == other.threat_policies
@@ -272,6 +277,7 @@ impl Resources {
         self.api_schemas.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_introspections.sort_by(|a, b| a.name().cmp(b.name()));
         self.token_revocations.sort_by(|a, b| a.name().cmp(b.name()));
+        self.topic_policies.sort_by(|a, b| a.name().cmp(b.name()));
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
         sort_once(&mut self.gateways, |gateway| &gateway.id);
         sort_once(&mut self.gateway_classes, |class| &class.name);
@@ -297,6 +303,7 @@ impl Resources {
             + self.token_exchanges.len()
             + self.token_introspections.len()
             + self.token_revocations.len()
+            + self.topic_policies.len()
             + self.service_entries.len()
             + self.routes.len()
             + self.reference_grants.len()
@@ -357,6 +364,11 @@ impl Resources {
     /// The TokenRevocations, by `namespace/name`.
     pub fn token_revocations(&self) -> &[TokenRevocation] {
         &self.token_revocations
+    }
+
+    /// The TopicPolicies, by `namespace/name`.
+    pub fn topic_policies(&self) -> &[TopicPolicy] {
+        &self.topic_policies
     }
 
     /// The routes of all kinds, by kind and `namespace/name`.

@@ -9,20 +9,24 @@ mod tokens;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use identity::SpiffeId;
+use identity::{SpiffeId, TrustDomain};
 
 use crate::evaluate::{DoubtBias, HttpKnowledge, RemoteKnowledge, RuleFacts};
 use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
+use crate::topic::{MessageCaller, MessageVerdict, TopicTable};
 use crate::{
     ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
     Introspections, Permit, PermitReason, Resources, RevokedTokens, SignInTable, ThreatTable,
     TokenExchangeTable, TokenRules,
 };
 use http_rules::HttpRules;
+use message_access::{AccessRequest, MessageProtocol};
 pub use nearest_miss::NearestMiss;
+pub(crate) use nearest_miss::{SourceMiss, shortened, source_miss};
 use port_modes::PortModes;
 use rule_set::RuleSet;
+pub(crate) use rule_set::{CallerBucket, caller_buckets};
 
 /// The workload a snapshot is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,9 @@ pub struct PolicyDefaults {
     pub port_mtls: BTreeMap<u16, MtlsMode>,
     /// What happens to outbound connections to no known service. Default: deny.
     pub egress: DefaultEgress,
+    /// The workload's own trust domain, whose callers have names of their own at a broker. Default: not known, and nobody
+    /// has any.
+    pub trust_domain: Option<TrustDomain>,
     /// Whether clients are strangers, as at a gateway: its listeners say how they come, and no PeerAuthentication does.
     /// Default: false.
     pub edge: bool,
@@ -59,6 +66,7 @@ impl Default for PolicyDefaults {
             mtls: MtlsMode::Strict,
             port_mtls: BTreeMap::new(),
             egress: DefaultEgress::Deny,
+            trust_domain: None,
             edge: false,
         }
     }
@@ -115,6 +123,7 @@ pub struct Snapshot {
     introspections: Arc<Introspections>,
     threats: Arc<ThreatTable>,
     revoked_tokens: Arc<RevokedTokens>,
+    topics: TopicTable,
     policies: Vec<Arc<str>>,
 }
 
@@ -184,6 +193,7 @@ impl Snapshot {
             introspections,
             threats: Arc::new(ThreatTable::build(resources, workload, defaults.edge)),
             revoked_tokens: Arc::new(RevokedTokens::build(resources, workload)),
+            topics: TopicTable::build(resources, workload, defaults.trust_domain.as_ref()),
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -289,6 +299,36 @@ impl Snapshot {
             bias: DoubtBias::Allow,
         };
         nearest_miss::among(self.enforced.allow.likely_first(&facts).take(most), &facts)
+    }
+
+    /// The decision for one operation that a client asks of a message broker. A connection without the identity that its
+    /// port requires may do nothing.
+    pub fn authorize_message(
+        &self,
+        connection: &ConnectionFacts<'_>,
+        protocol: MessageProtocol,
+        request: &AccessRequest<'_>,
+    ) -> MessageVerdict<'_> {
+        match self.peer(connection) {
+            Ok(peer) => {
+                let caller = MessageCaller { connection, peer };
+                self.topics.decide(caller, protocol, request)
+            }
+            Err(_) => MessageVerdict::denied(request, None),
+        }
+    }
+
+    /// After a refusal that no `DENY` rule made: the rule that came nearest to allowing the operation, and by what it
+    /// failed. `most` bounds how many rules are looked at.
+    pub fn nearest_message_miss(
+        &self,
+        connection: &ConnectionFacts<'_>,
+        protocol: MessageProtocol,
+        request: &AccessRequest<'_>,
+        most: usize,
+    ) -> Option<NearestMiss> {
+        let caller = MessageCaller { connection, peer: self.peer(connection).ok()? };
+        self.topics.nearest_miss(caller, protocol, request, most)
     }
 
     /// The decision for one request.
@@ -428,6 +468,11 @@ impl Snapshot {
     /// Which requests are looked through for attacks.
     pub fn threats(&self) -> &Arc<ThreatTable> {
         &self.threats
+    }
+
+    /// What is allowed at the brokers of the workload.
+    pub fn topics(&self) -> &TopicTable {
+        &self.topics
     }
 
     /// The tokens that are no longer taken, however they were verified.

@@ -99,7 +99,7 @@ impl AuthorizationPolicy {
     }
 }
 
-const ACTIONS: &[(&str, PolicyAction)] =
+pub(super) const ACTIONS: &[(&str, PolicyAction)] =
     &[("ALLOW", PolicyAction::Allow), ("DENY", PolicyAction::Deny), ("AUDIT", PolicyAction::Audit)];
 
 /// Reads the spec. A policy without a spec is `ALLOW` without rules: it allows nothing.

@@ -62,6 +62,7 @@ impl Resources {
         self.token_exchanges.extend(part.token_exchanges.iter().cloned());
         self.token_introspections.extend(part.token_introspections.iter().cloned());
         self.token_revocations.extend(part.token_revocations.iter().cloned());
+        self.topic_policies.extend(part.topic_policies.iter().cloned());
         self.api_key_policies.extend(part.api_key_policies.iter().cloned());
         self.sign_ins.extend(part.sign_ins.iter().cloned());
         self.threat_policies.extend(part.threat_policies.iter().cloned());

@@ -26,6 +26,7 @@ pub(super) enum ResourceKind {
     TokenPolicy,
     TokenIntrospection,
     TokenRevocation,
+    TopicPolicy,
     HttpRoute,
     GrpcRoute,
     TlsRoute,
@@ -89,6 +90,7 @@ const KNOWN: &[KnownKind] = &[
     known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenIntrospection, "TokenIntrospection", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenRevocation, "TokenRevocation", OWN, "v1alpha1", &[]),
+    known(ResourceKind::TopicPolicy, "TopicPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::HttpRoute, "HTTPRoute", GATEWAY_API, "v1", &["v1beta1"]),
     known(ResourceKind::GrpcRoute, "GRPCRoute", GATEWAY_API, "v1", &[]),
     KnownKind {

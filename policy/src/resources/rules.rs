@@ -9,11 +9,11 @@ use crate::rule::{Operation, Rule, Source};
 use crate::yaml::{YamlMapping, YamlReader, YamlValue};
 
 /// The most rules of a policy (Istio's limit).
-const MAX_RULES: usize = 512;
+pub(super) const MAX_RULES: usize = 512;
 /// The most sources, operations or conditions of a rule.
 const MAX_PARTS: usize = 512;
 /// The most values of a field.
-const MAX_VALUES: usize = 1024;
+pub(super) const MAX_VALUES: usize = 1024;
 /// The most values of `serviceAccounts` (Istio's limit).
 const MAX_SERVICE_ACCOUNTS: usize = 16;
 
@@ -46,7 +46,7 @@ fn read_rule(reader: &mut YamlReader, value: YamlValue<'_>, namespace: &str) -> 
 }
 
 /// The items of an optional list that must not be empty when it is there.
-fn parts<T>(
+pub(super) fn parts<T>(
     reader: &mut YamlReader,
     value: Option<YamlValue<'_>>,
     read: impl Fn(&mut YamlReader, YamlValue<'_>) -> Option<T>,
@@ -57,7 +57,11 @@ fn parts<T>(
 }
 
 /// `source:` of an item of `from`.
-fn read_source(reader: &mut YamlReader, value: YamlValue<'_>, namespace: &str) -> Option<Source> {
+pub(super) fn read_source(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    namespace: &str,
+) -> Option<Source> {
     let mut item = reader.mapping(value)?;
     let source = item.require(reader, "source");
     item.finish(reader);
@@ -138,7 +142,10 @@ fn read_operation(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Opera
 
 /// A mapping with at least one key: an empty source or operation would restrict nothing, which nobody writes on
 /// purpose.
-fn non_empty_mapping<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
+pub(super) fn non_empty_mapping<'n>(
+    reader: &mut YamlReader,
+    value: YamlValue<'n>,
+) -> Option<YamlMapping<'n>> {
     let map = reader.mapping(value)?;
     if map.is_empty() {
         let found = format!("an empty `{}`", value.name);

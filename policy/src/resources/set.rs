@@ -9,7 +9,7 @@ use super::{
     fault_injection, gateway, gateway_class, list, listener_set, namespace, object,
     peer_authentication, rate_limit_policy, reference_grant, request_authentication, route, secret,
     service_entry, sign_in, threat_policy, token_exchange, token_introspection, token_policy,
-    token_revocation,
+    token_revocation, topic_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -208,6 +208,10 @@ impl ResourceSet<'_> {
             ResourceKind::TokenRevocation => {
                 let read = token_revocation::read(reader, &object)?;
                 self.resources.token_revocations.push(read);
+            }
+            ResourceKind::TopicPolicy => {
+                let read = topic_policy::read(reader, &object)?;
+                self.resources.topic_policies.push(read);
             }
             ResourceKind::DestinationRule => {
                 let read = destination_rule::read(reader, &object)?;

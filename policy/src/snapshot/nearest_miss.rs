@@ -123,7 +123,28 @@ fn nearest<T>(
     judged.min_by_key(|(_, missing)| missing.iter().map(|part| part.weight()).sum::<u32>())
 }
 
-fn shortened(mut text: String) -> String {
+/// What the sources of a rule fail by, where a caller is none of them.
+#[derive(Debug, Default)]
+pub(crate) struct SourceMiss {
+    pub(crate) distance: usize,
+    pub(crate) names: Vec<String>,
+    pub(crate) texts: Vec<String>,
+}
+
+/// The source that fails by least; nothing where one holds or the rule is about anybody.
+pub(crate) fn source_miss(sources: &[Source], facts: &RuleFacts<'_>) -> SourceMiss {
+    let found = nearest(sources, |source, note| {
+        source.judge(facts, note);
+    });
+    let Some((source, missing)) = found else { return SourceMiss::default() };
+    SourceMiss {
+        distance: missing.len(),
+        names: missing.iter().map(|part| part.as_str().to_owned()).collect(),
+        texts: missing.iter().map(|part| source.mismatch_text(*part, facts)).collect(),
+    }
+}
+
+pub(crate) fn shortened(mut text: String) -> String {
     if text.len() > MOST_TEXT {
         let end = (0..=MOST_TEXT - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);

@@ -44,11 +44,18 @@ pub(super) struct RuleEntry {
     pub(super) names_http: bool,
 }
 
-/// Where a rule is filed.
-enum RuleBucket {
+/// Where a rule is filed that names its callers.
+pub(crate) enum CallerBucket {
+    /// An identity, without scheme.
     Id(Box<str>),
+    /// The path of a workload's id, in any trust domain.
     Account(Box<str>),
     Namespace(Box<str>),
+}
+
+/// Where a rule is filed.
+enum RuleBucket {
+    Caller(CallerBucket),
     Segments(Box<str>),
     Port(u16),
 }
@@ -80,9 +87,13 @@ impl RuleSet {
 
     fn file_under(&mut self, file: RuleBucket, at: u32) {
         let list = match file {
-            RuleBucket::Id(id) => self.by_id.entry(id).or_default(),
-            RuleBucket::Account(path) => self.by_account.entry(path).or_default(),
-            RuleBucket::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
+            RuleBucket::Caller(CallerBucket::Id(id)) => self.by_id.entry(id).or_default(),
+            RuleBucket::Caller(CallerBucket::Account(path)) => {
+                self.by_account.entry(path).or_default()
+            }
+            RuleBucket::Caller(CallerBucket::Namespace(namespace)) => {
+                self.by_namespace.entry(namespace).or_default()
+            }
             RuleBucket::Port(port) => self.by_port.entry(port).or_default(),
             RuleBucket::Segments(segments) => {
                 push_once(&mut self.with_segments, at);
@@ -182,14 +193,18 @@ fn filed_segments(segments: &str) -> &str {
 
 /// Every file a rule belongs to; `None` when it could match anyone.
 fn files(rule: &Rule) -> Option<Vec<RuleBucket>> {
-    let by_source = || -> Option<Vec<RuleBucket>> {
-        let lists: Option<Vec<_>> = rule.from.iter().map(source_files).collect();
-        lists.filter(|lists| !lists.is_empty()).map(|lists| lists.into_iter().flatten().collect())
-    };
-    by_source()
+    let callers = caller_buckets(&rule.from)
         .or_else(|| rule.when.iter().find_map(condition_files))
+        .map(|callers| callers.into_iter().map(RuleBucket::Caller).collect());
+    callers
         .or_else(|| segment_files(rule))
         .or_else(|| rule.ports().map(|ports| ports.into_iter().map(RuleBucket::Port).collect()))
+}
+
+/// The callers that these sources name; `None` when there is none, or one could be anyone.
+pub(crate) fn caller_buckets(from: &[Source]) -> Option<Vec<CallerBucket>> {
+    let lists: Option<Vec<_>> = from.iter().map(source_files).collect();
+    lists.filter(|lists| !lists.is_empty()).map(|lists| lists.into_iter().flatten().collect())
 }
 
 /// Paths, when every operation names some and every one begins with whole segments.
@@ -207,13 +222,13 @@ fn segment_files(rule: &Rule) -> Option<Vec<RuleBucket>> {
     (!files.is_empty()).then_some(files)
 }
 
-fn source_files(source: &Source) -> Option<Vec<RuleBucket>> {
+fn source_files(source: &Source) -> Option<Vec<CallerBucket>> {
     id_files(&source.principals)
         .or_else(|| account_files(&source.service_accounts))
         .or_else(|| namespace_files(&source.namespaces))
 }
 
-fn condition_files(condition: &Condition) -> Option<Vec<RuleBucket>> {
+fn condition_files(condition: &Condition) -> Option<Vec<CallerBucket>> {
     match condition {
         Condition::SourcePrincipal(field) => id_files(field),
         Condition::SourceServiceAccount(field) => account_files(field),
@@ -225,29 +240,29 @@ fn condition_files(condition: &Condition) -> Option<Vec<RuleBucket>> {
 /// The files of a field whose values are all exact; `None` when it is absent or has a wildcard.
 fn exact_files<T>(
     field: &FieldPatterns<T>,
-    file: impl Fn(&T) -> Option<RuleBucket>,
-) -> Option<Vec<RuleBucket>> {
-    let files: Option<Vec<RuleBucket>> = field.any_of.iter().map(file).collect();
+    file: impl Fn(&T) -> Option<CallerBucket>,
+) -> Option<Vec<CallerBucket>> {
+    let files: Option<Vec<CallerBucket>> = field.any_of.iter().map(file).collect();
     files.filter(|files| !files.is_empty())
 }
 
-fn id_files(field: &FieldPatterns<IdPattern>) -> Option<Vec<RuleBucket>> {
+fn id_files(field: &FieldPatterns<IdPattern>) -> Option<Vec<CallerBucket>> {
     exact_files(field, |id| match id {
-        IdPattern::Exact(id) => Some(RuleBucket::Id(id.without_scheme().into())),
+        IdPattern::Exact(id) => Some(CallerBucket::Id(id.without_scheme().into())),
         _ => None,
     })
 }
 
-fn account_files(field: &FieldPatterns<AccountPattern>) -> Option<Vec<RuleBucket>> {
+fn account_files(field: &FieldPatterns<AccountPattern>) -> Option<Vec<CallerBucket>> {
     exact_files(field, |account| {
         let path = format!("/ns/{}/sa/{}", account.namespace, account.name);
-        Some(RuleBucket::Account(path.into()))
+        Some(CallerBucket::Account(path.into()))
     })
 }
 
-fn namespace_files(field: &FieldPatterns<TextPattern>) -> Option<Vec<RuleBucket>> {
+fn namespace_files(field: &FieldPatterns<TextPattern>) -> Option<Vec<CallerBucket>> {
     exact_files(field, |namespace| match namespace {
-        TextPattern::Exact(namespace) => Some(RuleBucket::Namespace(namespace.clone())),
+        TextPattern::Exact(namespace) => Some(CallerBucket::Namespace(namespace.clone())),
         _ => None,
     })
 }

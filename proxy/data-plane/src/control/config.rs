@@ -325,6 +325,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     );
     defaults.port_mtls = inbound.port_mtls();
     let (trust_domain, identity) = identity?;
+    defaults.trust_domain = Some(trust_domain.clone());
     let (workload, labels_file, locality) = workload?;
     Some(Config {
         workload,
