@@ -15,6 +15,7 @@ mod threat_policy;
 mod token_exchange;
 mod token_introspection;
 mod token_revocation;
+mod topic_policy;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use threat_policy::ThreatPolicy;
 pub use token_exchange::TokenExchange;
 pub use token_introspection::TokenIntrospection;
 pub use token_revocation::TokenRevocation;
+pub use topic_policy::TopicPolicy;
 
 /// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
 /// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
@@ -155,6 +157,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         TokenExchange::crd(),
         ClientCredentials::crd(),
         ApiSchema::crd(),
+        TopicPolicy::crd(),
     ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];

@@ -509,6 +509,55 @@ fn kinds_about_tokens_are_read_with_every_field_of_their_schemas() {
     }
 }
 
+/// No protocol has all kinds of names, and a source has accounts or principals: three policies have every field.
+#[test]
+fn a_topic_policy_is_read_with_every_field_of_its_schema() {
+    let spec = |protocol: &str, source: Value, operation: Value| {
+        json!({
+            "selector": {"matchLabels": {}}, "protocol": protocol, "action": "ALLOW",
+            "rules": [{"from": [{"source": source}], "to": [{"operation": operation}]}],
+        })
+    };
+    let list = |text: &str| json!([text]);
+    let accounts =
+        json!({"serviceAccounts": list("orders"), "notServiceAccounts": list("bank/test")});
+    let principals = json!({
+        "principals": list("*"), "notPrincipals": list("cluster.local/ns/bank/sa/test"),
+        "namespaces": list("bank"), "notNamespaces": list("test"),
+        "trustDomains": list("cluster.local"), "notTrustDomains": list("other"),
+        "ipBlocks": list("10.0.0.0/8"), "notIpBlocks": list("10.1.0.0/16"),
+    });
+    let verbs = json!(["publish", "subscribe", "create", "delete", "admin", "cluster"]);
+    let kafka = json!({
+        "operations": verbs, "topics": list("orders.*"), "groups": list("orders-*"),
+        "transactionalIds": list("orders-*"),
+    });
+    let nats = json!({
+        "operations": verbs, "topics": list("orders.>"), "queues": list("workers"),
+        "streams": list("ORDERS"), "reply": true,
+    });
+    let mqtt =
+        json!({"operations": verbs, "topics": list("orders/#"), "clientIds": list("device-*")});
+    let (mut known, mut used) = (Vec::new(), Vec::new());
+    for spec in [
+        spec("kafka", accounts, kafka),
+        spec("nats", principals.clone(), nats),
+        spec("mqtt", principals, mqtt),
+    ] {
+        read("TopicPolicy", &spec).unwrap();
+        written(&spec, "", &mut used);
+    }
+    paths(&schema("TopicPolicy")["properties"]["spec"], "", &mut known);
+    for list in [&mut known, &mut used] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(known, used);
+    for action in ["DENY", "AUDIT"] {
+        read("TopicPolicy", &json!({"protocol": "mqtt", "action": action, "rules": [{}]})).unwrap();
+    }
+}
+
 /// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing. Those of the
 /// Gateway API come from its own releases alone: a gateway that is there or comes needs them whole.
 #[test]

@@ -141,6 +141,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("tokenpolicies/status", "patch", 0),
             ("tokenrevocations", "list watch", 0),
             ("tokenrevocations/status", "patch", 0),
+            ("topicpolicies", "list watch", 0),
+            ("topicpolicies/status", "patch", 0),
         ],
     );
     let gateways = objects_of_gateways();

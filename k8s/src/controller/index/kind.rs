@@ -52,6 +52,8 @@ pub enum PolicyKind {
     /// `policy.postern.dev`
     TokenExchange,
     /// `policy.postern.dev`
+    TopicPolicy,
+    /// `policy.postern.dev`
     ClientCredentials,
     /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
     GatewayClass,
@@ -109,7 +111,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -131,6 +133,7 @@ impl PolicyKind {
         Self::TokenIntrospection,
         Self::TokenRevocation,
         Self::TokenExchange,
+        Self::TopicPolicy,
         Self::ClientCredentials,
         Self::GatewayClass,
         Self::Gateway,
@@ -169,6 +172,9 @@ impl PolicyKind {
             }
             Self::TokenExchange => {
                 ("TokenExchange", OWN, &["v1alpha1"], "tokenexchanges", Authorization)
+            }
+            Self::TopicPolicy => {
+                ("TopicPolicy", OWN, &["v1alpha1"], "topicpolicies", Authorization)
             }
             Self::ClientCredentials => {
                 ("ClientCredentials", OWN, &["v1alpha1"], "clientcredentials", Limit)

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api_schemas;
+mod brokers;
 mod changes;
 mod deltas;
 mod gateway_verdicts;
