@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod reference;
+
 use std::collections::BTreeMap;
 
 use identity::{SpiffeId, TrustDomain};
