@@ -8,10 +8,11 @@
 mod shadow_decision;
 
 use http::{HeaderMap, Method};
+use message_access::{AccessRequest, MessageProtocol};
 use policy::{
     ApiKeyFacts, CanonicalPath, ConnectionFacts, ConnectionVerdict, Denial, DenyReason,
-    HeaderSource, HostName, HttpFacts, NearestMiss, Permit, Protocol as Declared, Snapshot,
-    TokenClaims,
+    HeaderSource, HostName, HttpFacts, MessageVerdict, NearestMiss, Permit, Protocol as Declared,
+    Snapshot, TokenClaims,
 };
 
 use crate::connection::registry;
@@ -120,6 +121,27 @@ pub fn plaintext(
 ) -> Option<AuthorizationVerdict> {
     let denial = snapshot.check_mtls_mode(connection).err()?;
     Some(verdict(snapshot, connection, None, Err(denial)))
+}
+
+/// Decides one operation at a broker, on a connection that [`opaque`] has let in.
+pub fn message<'s>(
+    snapshot: &'s Snapshot,
+    connection: &ConnectionFacts<'_>,
+    protocol: MessageProtocol,
+    request: &AccessRequest<'_>,
+) -> MessageVerdict<'s> {
+    snapshot.authorize_message(connection, protocol, request)
+}
+
+/// After a refusal that no rule made: the rule that came nearest to allowing the operation.
+#[must_use]
+pub fn message_miss(
+    snapshot: &Snapshot,
+    connection: &ConnectionFacts<'_>,
+    protocol: MessageProtocol,
+    request: &AccessRequest<'_>,
+) -> Option<NearestMiss> {
+    snapshot.nearest_message_miss(connection, protocol, request, RULES_COMPARED)
 }
 
 /// Whether the snapshot allows anything that an open connection could still carry.

@@ -22,6 +22,8 @@ const QUESTIONS: &[&str] = &[
     "check_mtls_mode(",
     "has_http_rules(",
     "nearest_miss(",
+    "authorize_message(",
+    "nearest_message_miss(",
     "audited_by(",
     ".shadow(",
 ];
