@@ -1,0 +1,216 @@
+//! Requests to JetStream's API, and what each of them needs. They are messages to `$JS.API.…`; what they do says the
+//! subject, and for some of them the body.
+
+mod consumer;
+mod stream;
+
+use message_access::{AccessRequest, Operation, SessionEnd};
+
+use crate::json::Object;
+use crate::line::malformed;
+use crate::subject::Destination;
+
+/// The longest body of a request that is read whole. The longest of real ones is a stream with thousands of subjects.
+pub(crate) const BODY_BYTES: usize = 256 * 1024;
+
+/// Something that a request needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) operation: Operation,
+    pub(crate) topic: Option<String>,
+    pub(crate) stream: Option<String>,
+}
+
+impl Need {
+    pub(crate) fn request(&self) -> AccessRequest<'_> {
+        AccessRequest {
+            topic: self.topic.as_deref(),
+            stream: self.stream.as_deref(),
+            ..AccessRequest::new(self.operation)
+        }
+    }
+
+    fn topic(operation: Operation, topic: &str) -> Self {
+        Self { operation, topic: Some(topic.to_owned()), stream: None }
+    }
+
+    fn stream(operation: Operation, stream: &str) -> Self {
+        Self { operation, topic: None, stream: Some(stream.to_owned()) }
+    }
+
+    /// Read what a stream has under this subject, or all of it.
+    fn read(stream: &str, filter: Option<&str>) -> Self {
+        let topic = Some(filter.unwrap_or(">").to_owned());
+        Self { operation: Operation::Subscribe, topic, stream: Some(stream.to_owned()) }
+    }
+
+    /// Let the server publish to a subject, or to all that a pattern matches.
+    fn publish(destination: &str) -> Self {
+        let request = publish(destination);
+        Self::topic(request.operation, request.topic.unwrap_or(destination))
+    }
+}
+
+/// What publishing to a subject needs that the server is told of, not that of a control line: its own subjects are out of
+/// reach of whoever may only publish.
+pub(crate) fn publish(destination: &str) -> AccessRequest<'_> {
+    let wild = destination.starts_with(['*', '>']);
+    match Destination::of(destination) {
+        Destination::Plain(topic) if !wild => AccessRequest::on_topic(Operation::Publish, topic),
+        _ => AccessRequest::on_topic(Operation::Admin, destination),
+    }
+}
+
+/// A consumer, by stream and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Consumer {
+    pub(crate) stream: String,
+    pub(crate) name: String,
+}
+
+/// What a request needs, and what it makes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) needs: Vec<Need>,
+    /// The subject that the server shall deliver to by itself: the caller's own inbox, or one it may publish to.
+    pub(crate) delivers_to: Option<String>,
+    /// The consumer that it makes, where it names one.
+    pub(crate) creates: Option<Consumer>,
+}
+
+impl Call {
+    fn of(needs: Vec<Need>) -> Self {
+        Self { needs, ..Self::default() }
+    }
+}
+
+/// What a request needs: `api` is its subject behind `$JS.API.`, and `is_own` says whether a consumer was made on this
+/// connection.
+///
+/// # Errors
+/// A body that is not the request's, that has fields nobody knows, or that disagrees with the subject.
+pub(crate) fn call(
+    api: &str,
+    body: &[u8],
+    is_own: impl Fn(&str, &str) -> bool,
+) -> Result<Call, SessionEnd> {
+    use Operation::{Admin, Delete, Describe, Subscribe};
+    let tokens: Vec<&str> = api.splitn(5, '.').collect();
+    let need = match tokens.as_slice() {
+        ["INFO"] => Need { operation: Describe, topic: None, stream: None },
+        ["STREAM", "NAMES" | "LIST"] => listing(body)?,
+        ["STREAM", "INFO", stream]
+        | ["CONSUMER", "NAMES" | "LIST", stream]
+        | ["CONSUMER", "INFO", stream, _] => Need::stream(Describe, stream),
+        ["STREAM", "CREATE" | "UPDATE", name] => return stream::configured(name, body),
+        ["STREAM", "RESTORE", name] => return stream::restored(name, body),
+        ["STREAM", "MSG", "GET", stream] | ["DIRECT", "GET", stream] => return read(stream, body),
+        ["DIRECT", "GET", stream, ..] => Need::read(stream, tail(api, 3)),
+        ["CONSUMER", "CREATE", stream] => return consumer::created(stream, None, None, body),
+        ["CONSUMER", "CREATE", stream, name, ..] => {
+            return consumer::created(stream, Some(name), tail(api, 4), body);
+        }
+        ["CONSUMER", "DURABLE", "CREATE", stream, name] => {
+            return consumer::created(stream, Some(name), None, body);
+        }
+        ["CONSUMER", "MSG", "NEXT", stream, name] if !name.contains('.') => {
+            Need::stream(Subscribe, stream)
+        }
+        ["CONSUMER", "DELETE", stream, name] => {
+            Need::stream(if is_own(stream, name) { Subscribe } else { Delete }, stream)
+        }
+        ["STREAM", "DELETE" | "PURGE" | "SNAPSHOT" | "CANCEL_MOVE", stream]
+        | ["STREAM", "MSG", "DELETE", stream]
+        | ["STREAM", "PEER", _, stream]
+        | ["STREAM", "LEADER", "STEPDOWN", stream]
+        | ["CONSUMER", "PAUSE" | "UNPIN" | "RESET", stream, _] => Need::stream(Admin, stream),
+        _ => Need::topic(Admin, &format!("$JS.API.{api}")),
+    };
+    Ok(Call::of(vec![need]))
+}
+
+/// What stands behind the first tokens of a subject.
+fn tail(subject: &str, tokens: usize) -> Option<&str> {
+    subject.splitn(tokens + 1, '.').nth(tokens)
+}
+
+/// Names of streams: those of one subject, or of all.
+fn listing(body: &[u8]) -> Result<Need, SessionEnd> {
+    let what = "a request for the names of streams";
+    let object = optional(body, what)?;
+    object.only(&["subject", "offset", "limit"], what)?;
+    Ok(Need::topic(Operation::Describe, object.text("subject")?.unwrap_or(">")))
+}
+
+/// One message of a stream, or several: those of the subjects that are named, or any.
+fn read(stream: &str, body: &[u8]) -> Result<Call, SessionEnd> {
+    let what = "a request for messages of a stream";
+    let object = optional(body, what)?;
+    object.only(
+        &[
+            "seq",
+            "last_by_subj",
+            "next_by_subj",
+            "batch",
+            "max_bytes",
+            "start_time",
+            "multi_last",
+            "up_to_seq",
+            "up_to_time",
+            "no_hdr",
+        ],
+        what,
+    )?;
+    let mut filters = object.texts("multi_last")?;
+    filters.extend(object.text("last_by_subj")?);
+    filters.extend(object.text("next_by_subj")?);
+    let all = Need::read(stream, None);
+    let mut needs: Vec<Need> =
+        filters.into_iter().map(|filter| Need::read(stream, Some(filter))).collect();
+    if needs.is_empty() {
+        needs.push(all);
+    }
+    Ok(Call::of(needs))
+}
+
+/// An object, where there is a body at all.
+fn optional(body: &[u8], what: &str) -> Result<Object, SessionEnd> {
+    match body.trim_ascii() {
+        b"" | b"null" => Ok(Object::default()),
+        body => Object::read(body, what),
+    }
+}
+
+/// Refuses a body that says another name than the subject.
+fn agree(subject: Option<&str>, body: Option<&str>, what: &str) -> Result<(), SessionEnd> {
+    match (subject, body) {
+        (Some(subject), Some(body)) if subject != body => Err(malformed(&format!(
+            "the subject of a request to JetStream and its body name another {what}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// All that a subject pattern with placeholders (`{{wildcard(1)}}`, `$1`) can become: what stands behind a placeholder may
+/// be any number of tokens.
+fn reach(pattern: &str) -> String {
+    let is_placeholder = |token: &str| {
+        token.contains("{{")
+            || token.strip_prefix('$').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let mut reached = String::new();
+    for token in pattern.split('.') {
+        if !reached.is_empty() {
+            reached.push('.');
+        }
+        if is_placeholder(token) {
+            reached.push('>');
+            break;
+        }
+        reached.push_str(token);
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests;

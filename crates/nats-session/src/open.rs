@@ -1,0 +1,120 @@
+//! The subscriptions that are open, by the id that the client gave each.
+
+use std::collections::HashMap;
+
+use message_access::{AccessRequest, SessionEnd};
+
+use crate::line::malformed;
+use crate::subject;
+
+/// What is open.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    by_sid: HashMap<Box<str>, Subscription>,
+    revoked: usize,
+    limit: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Subscription {
+    subject: Box<str>,
+    queue: Option<Box<str>>,
+    /// How many messages came, and after how many the client wants no more.
+    delivered: usize,
+    at_most: Option<usize>,
+    /// Whether policy took it back. It stays here, so that what is under way is not delivered, not even to a new
+    /// subscription of the same id.
+    revoked: bool,
+}
+
+impl Subscription {
+    fn request(&self) -> AccessRequest<'_> {
+        subject::subscription(&self.subject, self.queue.as_deref())
+    }
+}
+
+/// A subscription that policy took back.
+pub(crate) struct Revoked {
+    pub(crate) sid: Box<str>,
+    pub(crate) subject: Box<str>,
+    pub(crate) queue: Option<Box<str>>,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { by_sid: HashMap::new(), revoked: 0, limit }
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.by_sid.len().saturating_sub(self.revoked)
+    }
+
+    /// Whether another may be opened under this id.
+    ///
+    /// # Errors
+    /// Too many are open; or the id is in use, where a server keeps the old subscription and says nothing.
+    pub(crate) fn may_open(&self, sid: &str) -> Result<(), SessionEnd> {
+        if self.by_sid.contains_key(sid) {
+            return Err(malformed("a SUB with the id of another subscription"));
+        }
+        if self.by_sid.len() >= self.limit {
+            return Err(SessionEnd::Limit("maximum subscriptions exceeded".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn open(&mut self, sid: &str, subject: &str, queue: Option<&str>) {
+        let subscription = Subscription {
+            subject: subject.into(),
+            queue: queue.map(Into::into),
+            delivered: 0,
+            at_most: None,
+            revoked: false,
+        };
+        self.by_sid.insert(sid.into(), subscription);
+    }
+
+    /// The client wants no more, or none after so many of all that came and will come.
+    pub(crate) fn unsubscribe(&mut self, sid: &str, messages: Option<usize>) {
+        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
+            return;
+        };
+        match messages.filter(|messages| *messages > subscription.delivered) {
+            Some(messages) => subscription.at_most = Some(messages),
+            None => drop(self.by_sid.remove(sid)),
+        }
+    }
+
+    /// A message came. Whether the client gets it: not, if the subscription is closed or was taken back.
+    pub(crate) fn delivered(&mut self, sid: &str) -> bool {
+        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
+            return false;
+        };
+        subscription.delivered = subscription.delivered.saturating_add(1);
+        if subscription.at_most == Some(subscription.delivered) {
+            self.by_sid.remove(sid);
+        }
+        true
+    }
+
+    /// Takes back what is not allowed any more.
+    pub(crate) fn revoke(
+        &mut self,
+        mut may_stay: impl FnMut(&AccessRequest<'_>) -> bool,
+    ) -> Vec<Revoked> {
+        let mut taken = Vec::new();
+        for (sid, open) in self.by_sid.iter_mut().filter(|(_, open)| !open.revoked) {
+            if may_stay(&open.request()) {
+                continue;
+            }
+            open.revoked = true;
+            self.revoked += 1;
+            let (subject, queue) = (open.subject.clone(), open.queue.clone());
+            taken.push(Revoked { sid: sid.clone(), subject, queue });
+        }
+        taken.sort_by(|one, other| one.sid.cmp(&other.sid));
+        taken
+    }
+}

@@ -1,0 +1,175 @@
+//! What the broker says.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+use message_access::{Moment, SessionEnd};
+
+use super::NatsSession;
+use super::payload::Payload;
+use crate::broker_line::{BrokerLine, INFO_LINE_BYTES};
+use crate::feed::{Feed, Piece};
+use crate::info::Info;
+use crate::line::malformed;
+use crate::subject::Destination;
+
+/// Where the broker is in what it says.
+#[derive(Debug, Default)]
+pub(super) struct BrokerSide {
+    held: BytesMut,
+    /// The message that its bytes are of, if they are of one.
+    payload: Option<Payload>,
+}
+
+impl BrokerSide {
+    /// Whether a message is half on its way to the client.
+    pub(super) fn is_within_message(&self) -> bool {
+        self.payload.is_some_and(|payload| payload.passes)
+    }
+}
+
+/// What is done with a line of the broker's.
+enum Step {
+    /// It passes.
+    Pass,
+    /// It is not for the client.
+    Drop,
+    /// This is said in its place.
+    Say(Bytes),
+    /// These answers of ours come before it.
+    After(Vec<Bytes>),
+    /// A message begins.
+    Begin(Payload),
+}
+
+impl NatsSession {
+    pub(super) fn hear_broker(
+        &mut self,
+        bytes: Bytes,
+        now: Moment,
+        to_client: &mut VecDeque<Bytes>,
+    ) -> Result<(), SessionEnd> {
+        let mut held = mem::take(&mut self.broker.held);
+        let mut feed = Feed::new(bytes, &mut held, to_client);
+        let heard = self.hear_broker_feed(&mut feed, now);
+        feed.flush();
+        self.broker.held = held;
+        heard
+    }
+
+    fn hear_broker_feed(&mut self, feed: &mut Feed<'_>, now: Moment) -> Result<(), SessionEnd> {
+        while !feed.is_empty() {
+            if let Some(payload) = &mut self.broker.payload {
+                if payload.go_on(feed)? {
+                    self.broker.payload = None;
+                    self.told_later.drain(..).for_each(|answer| feed.say(answer));
+                }
+                continue;
+            }
+            let line = feed.line(INFO_LINE_BYTES).map_err(|_| {
+                SessionEnd::Limit("the broker said a line that is too long".to_owned())
+            })?;
+            if let Some(piece) = line {
+                self.hear_broker_line(piece, feed, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_broker_line(
+        &mut self,
+        piece: Piece,
+        feed: &mut Feed<'_>,
+        now: Moment,
+    ) -> Result<(), SessionEnd> {
+        let line = feed.bytes(&piece);
+        match BrokerLine::parse(&line).and_then(|line| self.weigh_broker_line(&line, now)) {
+            Err(end) => {
+                feed.take(piece);
+                return Err(end);
+            }
+            Ok(Step::Pass) => feed.pass(piece),
+            Ok(Step::Drop) => drop(feed.take(piece)),
+            Ok(Step::Say(bytes)) => {
+                feed.take(piece);
+                feed.say(bytes);
+            }
+            Ok(Step::After(answers)) => {
+                let line = feed.take(piece);
+                answers.into_iter().chain([line]).for_each(|bytes| feed.say(bytes));
+            }
+            Ok(Step::Begin(payload)) => {
+                if payload.passes {
+                    feed.pass(piece);
+                } else {
+                    feed.take(piece);
+                }
+                self.broker.payload = Some(payload);
+                return Ok(());
+            }
+        }
+        while let Some(answer) = self.order.next_answer() {
+            feed.say(answer);
+        }
+        Ok(())
+    }
+
+    fn weigh_broker_line(
+        &mut self,
+        line: &BrokerLine<'_>,
+        now: Moment,
+    ) -> Result<Step, SessionEnd> {
+        if self.info.is_none() && !matches!(line, BrokerLine::Info(_) | BrokerLine::Error(_)) {
+            return Err(malformed("the broker did not begin with INFO"));
+        }
+        Ok(match line {
+            BrokerLine::Info(text) => {
+                let (info, anew) = Info::read(text, self.hide_servers)?;
+                self.info = Some(info);
+                anew.map_or(Step::Pass, Step::Say)
+            }
+            BrokerLine::Message { sid, reply, bytes } => {
+                self.weigh_message(sid, *reply, *bytes, now)?
+            }
+            BrokerLine::Okay if self.order.okay() => Step::Pass,
+            BrokerLine::Okay => Step::Drop,
+            BrokerLine::Error(reason) => {
+                if is_answer(reason) {
+                    self.order.refused();
+                }
+                Step::Pass
+            }
+            BrokerLine::Ping => Step::Pass,
+            BrokerLine::Pong => match self.order.pong() {
+                before if before.is_empty() => Step::Pass,
+                before => Step::After(before),
+            },
+        })
+    }
+
+    /// A message comes: for a subscription that is open. Where it asks for an answer, the client may give one.
+    fn weigh_message(
+        &mut self,
+        sid: &str,
+        reply: Option<&str>,
+        bytes: usize,
+        now: Moment,
+    ) -> Result<Step, SessionEnd> {
+        if bytes > self.message_bytes {
+            return Err(SessionEnd::Limit("the broker sent a message that is too long".to_owned()));
+        }
+        let passes = self.subscriptions.delivered(sid);
+        if let Some(reply) = reply.filter(|_| passes)
+            && matches!(Destination::of(reply), Destination::Plain(_))
+        {
+            self.replies.delivered(reply, now);
+        }
+        Ok(Step::Begin(Payload::new(bytes, passes)))
+    }
+}
+
+/// Whether an error stands where `+OK` would.
+fn is_answer(reason: &str) -> bool {
+    ["'Permissions Violation", "'Invalid Subject"].iter().any(|begin| reason.starts_with(begin))
+}
