@@ -1,0 +1,185 @@
+//! Metadata (3): which topics there are, and where. Topics that are named need describe; a listing of all leaves out what
+//! the client may not know of; those asked for by their ids are judged when the broker has said their names.
+
+use std::collections::HashSet;
+
+use message_access::{AccessRequest, Operation, SessionEnd};
+
+use super::nodes::{UNKNOWN_OPERATIONS, mask_operations, rewrite_array};
+use super::{Api, error};
+use crate::answer::{self, Said};
+use crate::context::Context;
+use crate::edit::Edit;
+use crate::pending::Answer;
+use crate::record::Record;
+use crate::request::{Judged, Request};
+use crate::schema::{
+    Field, array, boolean, id, int16, int32, nullable_array, nullable_text, text, values,
+};
+use crate::sift::{Sifted, sift};
+use crate::wire::{self, Writer};
+
+pub(super) static API: Api = Api {
+    key: 3,
+    name: "Metadata",
+    versions: 4..=13,
+    flexible: 9,
+    request: REQUEST,
+    response: RESPONSE,
+    judge,
+};
+
+const REQUEST: &[Field] = &[
+    nullable_array("topics", &[id("topic_id").since(10), nullable_text("name")]),
+    boolean("allow_auto_topic_creation"),
+    boolean("include_cluster_authorized_operations").since(8).until(10),
+    boolean("include_topic_authorized_operations").since(8),
+];
+
+const RESPONSE: &[Field] = &[
+    int32("throttle_time_ms"),
+    array("brokers", &[int32("node_id"), text("host"), int32("port"), nullable_text("rack")]),
+    nullable_text("cluster_id"),
+    int32("controller_id").or(-1),
+    array("topics", TOPIC),
+    int32("cluster_authorized_operations").or(UNKNOWN_OPERATIONS).since(8).until(10),
+    int16("error_code").since(13),
+];
+
+const TOPIC: &[Field] = &[
+    int16("error_code"),
+    nullable_text("name"),
+    id("topic_id").since(10),
+    boolean("is_internal"),
+    array(
+        "partitions",
+        &[
+            int16("error_code"),
+            int32("partition_index"),
+            int32("leader_id"),
+            int32("leader_epoch").since(7),
+            values("replica_nodes", &[int32("id")]),
+            values("isr_nodes", &[int32("id")]),
+            values("offline_replicas", &[int32("id")]).since(5),
+        ],
+    ),
+    int32("topic_authorized_operations").or(UNKNOWN_OPERATIONS).since(8),
+];
+
+fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
+    let mut named = HashSet::new();
+    let topics = sift(request, "topics", |topic| match topic.nullable("name")? {
+        Some(name) if topic.id("topic_id")? == [0; 16] => {
+            let is_allowed = context.may_topic(Operation::Describe, name)?;
+            if is_allowed {
+                named.insert(name.to_owned());
+            }
+            Ok(is_allowed)
+        }
+        _ => Ok(true),
+    })?;
+    let mut edits = topics.cut.clone();
+    edits.extend(no_creation(request, &named, context)?);
+    let listing = Listing {
+        is_of_all: request.body.items("topics")?.is_null(),
+        named,
+        refused: refused(request, &topics)?,
+        refused_count: topics.denied.len(),
+    };
+    let rewrite =
+        move |body: &Record<'_>, context: &mut Context<'_>| listing.rewrite(body, context);
+    request.forward_edited(&edits, Answer::Rewritten(Box::new(rewrite)))
+}
+
+/// Asking about a topic creates it in many brokers, where the request does not say otherwise.
+fn no_creation(
+    request: &Request<'_>,
+    named: &HashSet<String>,
+    context: &mut Context<'_>,
+) -> Result<Option<Edit>, SessionEnd> {
+    for name in named {
+        if !context.might(&AccessRequest::on_topic(Operation::Create, name))? {
+            return Ok(super::nodes::set_number(&request.body, "allow_auto_topic_creation", 0, 1)?);
+        }
+    }
+    Ok(None)
+}
+
+fn refused(request: &Request<'_>, topics: &Sifted<'_>) -> Result<Vec<u8>, SessionEnd> {
+    let code = error::TOPIC_AUTHORIZATION_FAILED;
+    let said = topics.denied.iter().map(|topic| -> Result<Said<'_>, SessionEnd> {
+        Ok(vec![("error_code", code.into()), ("name", topic.text("name")?.into())])
+    });
+    Ok(request.items("topics", &said.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// What a client asked for, and may see of the answer.
+struct Listing {
+    is_of_all: bool,
+    /// What was asked for by name, and allowed.
+    named: HashSet<String>,
+    /// What was asked for by name, and not: items of the answer.
+    refused: Vec<u8>,
+    refused_count: usize,
+}
+
+impl Listing {
+    fn rewrite(
+        &self,
+        body: &Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Edit>, SessionEnd> {
+        let mut edits = rewrite_array(body, "brokers", "node_id", context.advertised)?;
+        let topics = body.items("topics")?;
+        let (count_span, mut count) = (topics.count_span(), self.refused_count);
+        let at = edits.len();
+        for topic in topics {
+            let topic = topic?;
+            let change = self.change(&topic, context)?;
+            count += usize::from(!matches!(&change, Some(edit) if edit.with.is_empty()));
+            edits.extend(change);
+        }
+        if count != body.items("topics")?.total() || self.refused_count > 0 {
+            let mut with = wire::count(count, body.form().flexible);
+            with.extend_from_slice(&self.refused);
+            edits.insert(at, Edit::replace(count_span, with));
+        }
+        edits.extend(mask_operations(body, "cluster_authorized_operations")?);
+        Ok(edits)
+    }
+
+    /// What is changed of a topic that the broker tells of.
+    fn change(
+        &self,
+        topic: &Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Edit>, SessionEnd> {
+        let Some(name) = topic.nullable("name")? else {
+            let is_error = topic.number("error_code")? != 0;
+            return Ok((!is_error).then(|| Edit::remove(topic.span())));
+        };
+        let asked = AccessRequest::on_topic(Operation::Describe, name);
+        if self.is_of_all && !context.might(&asked)? {
+            return Ok(Some(Edit::remove(topic.span())));
+        }
+        if !self.is_of_all && !self.named.contains(name) && !context.may(&asked)? {
+            return Ok(Some(Edit::replace(topic.span(), unknown(topic)?)));
+        }
+        Ok(mask_operations(topic, "topic_authorized_operations")?)
+    }
+}
+
+/// A topic whose id does not exist, as far as the client may know.
+fn unknown(topic: &Record<'_>) -> Result<Vec<u8>, SessionEnd> {
+    let form = topic.form();
+    let mut said = vec![
+        ("error_code", error::UNKNOWN_TOPIC_ID.into()),
+        ("topic_id", topic.id("topic_id")?.into()),
+    ];
+    if form.version < 12 {
+        said.push(("name", "".into()));
+    }
+    let mut writer = Writer::default();
+    answer::write(&mut writer, TOPIC, form, &said);
+    Ok(writer.into_bytes())
+}

@@ -1,0 +1,76 @@
+//! What the judgement of a request may ask and know beside the request.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use message_access::{AccessRequest, Judge, Operation, SessionEnd};
+
+/// How many names one request may ask about: far more than a client has topics, and few enough to judge between two
+/// other connections.
+const QUESTIONS: usize = 10_000;
+
+/// Questions about one request, or one answer, and the settings.
+pub(crate) struct Context<'a> {
+    judge: &'a mut dyn Judge,
+    left: usize,
+    /// Where clients reach the brokers, by node id.
+    pub(crate) advertised: &'a HashMap<i32, SocketAddr>,
+}
+
+impl<'a> Context<'a> {
+    /// For one request or answer.
+    pub(crate) fn new(judge: &'a mut dyn Judge, advertised: &'a HashMap<i32, SocketAddr>) -> Self {
+        Self { judge, left: QUESTIONS, advertised }
+    }
+
+    /// The next message may name as much again.
+    pub(crate) const fn begin_message(&mut self) {
+        self.left = QUESTIONS;
+    }
+
+    /// Whether the client may do this: it is counted, and a refusal logged.
+    pub(crate) fn may(&mut self, request: &AccessRequest<'_>) -> Result<bool, SessionEnd> {
+        self.count()?;
+        Ok(self.judge.decide(request))
+    }
+
+    /// Whether the client might do what it did not ask for by name.
+    pub(crate) fn might(&mut self, request: &AccessRequest<'_>) -> Result<bool, SessionEnd> {
+        self.count()?;
+        Ok(self.judge.would_allow(request))
+    }
+
+    /// Whether the client may do this to a topic.
+    pub(crate) fn may_topic(
+        &mut self,
+        operation: Operation,
+        topic: &str,
+    ) -> Result<bool, SessionEnd> {
+        self.may(&AccessRequest::on_topic(operation, topic))
+    }
+
+    /// Whether the client may be a member of a group, or know of it.
+    pub(crate) fn may_group(&mut self, group: &str) -> Result<bool, SessionEnd> {
+        self.may(&group_request(group))
+    }
+
+    /// Whether the client may publish under a transactional id.
+    pub(crate) fn may_transactional_id(&mut self, id: &str) -> Result<bool, SessionEnd> {
+        self.may(&AccessRequest {
+            transactional_id: Some(id),
+            ..AccessRequest::new(Operation::Publish)
+        })
+    }
+
+    fn count(&mut self) -> Result<(), SessionEnd> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            SessionEnd::Limit(format!("a message that names more than {QUESTIONS} things"))
+        })?;
+        Ok(())
+    }
+}
+
+/// The question about a group.
+pub(crate) fn group_request(group: &str) -> AccessRequest<'_> {
+    AccessRequest { group: Some(group), ..AccessRequest::new(Operation::Subscribe) }
+}

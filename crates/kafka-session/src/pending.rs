@@ -1,0 +1,113 @@
+//! Requests that wait for their answers. Kafka answers a connection in the order of its requests, so an answer of the
+//! session's own waits until the broker has answered what was asked before it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use message_access::{Output, SessionEnd};
+
+use crate::api::Api;
+use crate::context::Context;
+use crate::edit::Edit;
+use crate::record::Record;
+use crate::schema::Form;
+
+/// What is done with the broker's answer to a request.
+pub(crate) enum Answer {
+    /// There is none.
+    None,
+    /// It passes as it comes, in pieces.
+    Passed,
+    /// It passes with more items in an array; the rest of it in pieces.
+    Inserted(Insertion),
+    /// It is held until it is complete, and changed.
+    Rewritten(Rewrite),
+}
+
+/// Items that stand in an array of the broker's answer, before those of the broker. Clients find them by their names.
+pub(crate) struct Insertion {
+    /// An array of the outermost record.
+    pub(crate) array: &'static str,
+    pub(crate) count: usize,
+    /// The items as they stand in the answer.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Says what is changed of an answer.
+pub(crate) type Rewrite =
+    Box<dyn FnOnce(&Record<'_>, &mut Context<'_>) -> Result<Vec<Edit>, SessionEnd> + Send>;
+
+/// A request that the broker has.
+pub(crate) struct Asked {
+    pub(crate) api: &'static Api,
+    pub(crate) form: Form,
+    pub(crate) correlation: i32,
+    pub(crate) answer: Answer,
+    /// The request, where what it waits for is delivered later: it is judged again when another policy is in force.
+    pub(crate) delivers: Option<Bytes>,
+}
+
+enum Waiting {
+    Broker(Box<Asked>),
+    /// An answer of the session's own.
+    Reply(Bytes),
+}
+
+/// The requests that wait, in their order.
+#[derive(Default)]
+pub(crate) struct Pending {
+    waiting: VecDeque<Waiting>,
+    /// How many bytes of answers of the session's own wait.
+    reply_bytes: usize,
+}
+
+impl Pending {
+    /// Whether one more request may wait.
+    pub(crate) fn has_room(&self, requests: usize, bytes: usize) -> bool {
+        self.waiting.len() < requests && self.reply_bytes < bytes
+    }
+
+    /// The broker has got this request.
+    pub(crate) fn asked(&mut self, asked: Asked) {
+        self.waiting.push_back(Waiting::Broker(Box::new(asked)));
+    }
+
+    /// The session answers by itself: now, where nothing was asked before.
+    pub(crate) fn reply(&mut self, reply: Bytes, output: &mut Output) {
+        if self.waiting.is_empty() {
+            output.to_client.push_back(reply);
+        } else {
+            self.reply_bytes = self.reply_bytes.saturating_add(reply.len());
+            self.waiting.push_back(Waiting::Reply(reply));
+        }
+    }
+
+    /// The request that the broker answers next.
+    pub(crate) fn take(&mut self) -> Option<Box<Asked>> {
+        match self.waiting.pop_front()? {
+            Waiting::Broker(asked) => Some(asked),
+            reply @ Waiting::Reply(_) => {
+                self.waiting.push_front(reply);
+                None
+            }
+        }
+    }
+
+    /// The answer of the broker has passed: those that waited for it alone follow.
+    pub(crate) fn answered(&mut self, output: &mut Output) {
+        while let Some(Waiting::Reply(_)) = self.waiting.front() {
+            if let Some(Waiting::Reply(reply)) = self.waiting.pop_front() {
+                self.reply_bytes = self.reply_bytes.saturating_sub(reply.len());
+                output.to_client.push_back(reply);
+            }
+        }
+    }
+
+    /// The requests that something is delivered for later.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&'static Api, &Bytes)> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Broker(asked) => asked.delivers.as_ref().map(|frame| (asked.api, frame)),
+            Waiting::Reply(_) => None,
+        })
+    }
+}
