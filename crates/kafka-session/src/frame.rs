@@ -46,6 +46,11 @@ impl Frames {
         Ok((self.begun.len() == length).then(|| self.begun.split().freeze()))
     }
 
+    /// How many bytes are held.
+    pub(crate) fn held(&self) -> usize {
+        self.begun.len() + self.rest.len()
+    }
+
     /// Takes of the rest until the beginning has this length.
     fn take(&mut self, length: usize) {
         let missing = length.saturating_sub(self.begun.len()).min(self.rest.len());

@@ -33,6 +33,18 @@ pub(crate) struct Insertion {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Answer {
+    /// How many bytes are held for it, at most, if the request was this long: what an answer is changed by is made of the
+    /// request's names.
+    pub(crate) fn held(&self, request_bytes: usize) -> usize {
+        match self {
+            Self::None | Self::Passed => 0,
+            Self::Inserted(insertion) => insertion.bytes.len(),
+            Self::Rewritten(_) => request_bytes,
+        }
+    }
+}
+
 /// Says what is changed of an answer.
 pub(crate) type Rewrite =
     Box<dyn FnOnce(&Record<'_>, &mut Context<'_>) -> Result<Vec<Edit>, SessionEnd> + Send>;
@@ -45,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) answer: Answer,
     /// The request, where what it waits for is delivered later: it is judged again when another policy is in force.
     pub(crate) delivers: Option<Bytes>,
+    /// How many bytes are held until the answer comes.
+    pub(crate) held: usize,
 }
 
 enum Waiting {
@@ -57,18 +71,24 @@ enum Waiting {
 #[derive(Default)]
 pub(crate) struct Pending {
     waiting: VecDeque<Waiting>,
-    /// How many bytes of answers of the session's own wait.
-    reply_bytes: usize,
+    /// How many bytes are held with them.
+    held: usize,
 }
 
 impl Pending {
     /// Whether one more request may wait.
     pub(crate) fn has_room(&self, requests: usize, bytes: usize) -> bool {
-        self.waiting.len() < requests && self.reply_bytes < bytes
+        self.waiting.len() < requests && self.held < bytes
+    }
+
+    /// How many bytes are held: answers, what is inserted into answers, and fetches that may be judged again.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
     }
 
     /// The broker has got this request.
     pub(crate) fn asked(&mut self, asked: Asked) {
+        self.held = self.held.saturating_add(asked.held);
         self.waiting.push_back(Waiting::Broker(Box::new(asked)));
     }
 
@@ -77,7 +97,7 @@ impl Pending {
         if self.waiting.is_empty() {
             output.to_client.push_back(reply);
         } else {
-            self.reply_bytes = self.reply_bytes.saturating_add(reply.len());
+            self.held = self.held.saturating_add(reply.len());
             self.waiting.push_back(Waiting::Reply(reply));
         }
     }
@@ -85,7 +105,10 @@ impl Pending {
     /// The request that the broker answers next.
     pub(crate) fn take(&mut self) -> Option<Box<Asked>> {
         match self.waiting.pop_front()? {
-            Waiting::Broker(asked) => Some(asked),
+            Waiting::Broker(asked) => {
+                self.held = self.held.saturating_sub(asked.held);
+                Some(asked)
+            }
             reply @ Waiting::Reply(_) => {
                 self.waiting.push_front(reply);
                 None
@@ -97,7 +120,7 @@ impl Pending {
     pub(crate) fn answered(&mut self, output: &mut Output) {
         while let Some(Waiting::Reply(_)) = self.waiting.front() {
             if let Some(Waiting::Reply(reply)) = self.waiting.pop_front() {
-                self.reply_bytes = self.reply_bytes.saturating_sub(reply.len());
+                self.held = self.held.saturating_sub(reply.len());
                 output.to_client.push_back(reply);
             }
         }

@@ -60,6 +60,11 @@ impl Replies {
         Ok(())
     }
 
+    /// How many bytes are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Finds out whose answer begins.
     fn begin(
         &mut self,

@@ -63,13 +63,14 @@ impl KafkaSession {
         let mut context = Context::new(judge, &self.settings.advertised);
         match (api.judge)(&request, &mut context)? {
             Action::Reply(reply) => self.pending.reply(reply, output),
-            Action::Forward { frame, answer } => {
-                let delivers = (api.key == fetch::API.key).then(|| frame.clone());
+            Action::Forward { frame: forwarded, answer } => {
                 if !matches!(answer, Answer::None) {
+                    let delivers = (api.key == fetch::API.key).then(|| forwarded.clone());
+                    let held = answer.held(frame.len()) + delivers.as_ref().map_or(0, Bytes::len);
                     let (form, correlation) = (request.form(), head.correlation);
-                    self.pending.asked(Asked { api, form, correlation, answer, delivers });
+                    self.pending.asked(Asked { api, form, correlation, answer, delivers, held });
                 }
-                output.to_broker.push_back(frame);
+                output.to_broker.push_back(forwarded);
             }
         }
         self.established |= !api::is_introduction(api);
@@ -126,6 +127,10 @@ impl Session for KafkaSession {
 
     fn is_established(&self) -> bool {
         self.established
+    }
+
+    fn held(&self) -> usize {
+        self.client.held() + self.pending.held() + self.replies.held()
     }
 
     /// None: Kafka delivers what is fetched, and nothing else.

@@ -1,0 +1,140 @@
+//! Metadata: which topics a client may know of.
+
+use bytes::Bytes;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
+use kafka_protocol::protocol::Decodable;
+use message_access::Operation;
+
+use crate::case::Case;
+use crate::connection::{Connection, text, topic};
+
+fn named(names: &[&str]) -> MetadataRequest {
+    let topics =
+        names.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic(name))));
+    MetadataRequest::default()
+        .with_topics(Some(topics.collect()))
+        .with_allow_auto_topic_creation(false)
+}
+
+fn topics(names: &[&str], version: i16) -> MetadataResponse {
+    let topics = names.iter().map(|name| {
+        let topic = MetadataResponseTopic::default().with_name(Some(topic(name)));
+        if version >= 8 { topic.with_topic_authorized_operations(0xff) } else { topic }
+    });
+    let broker = MetadataResponseBroker::default()
+        .with_node_id(BrokerId(1))
+        .with_host(text("broker"))
+        .with_port(9092);
+    let answer =
+        MetadataResponse::default().with_brokers(vec![broker]).with_topics(topics.collect());
+    if (8..=10).contains(&version) {
+        answer.with_cluster_authorized_operations(0xff)
+    } else {
+        answer
+    }
+}
+
+fn told(answer: &MetadataResponse) -> Vec<(String, i16)> {
+    assert_eq!(answer.brokers.len(), 1, "brokers are always told");
+    assert_eq!(answer.cluster_authorized_operations, i32::MIN, "masked");
+    let told = answer.topics.iter().map(|topic| {
+        assert_eq!(topic.topic_authorized_operations, i32::MIN, "masked");
+        (topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default(), topic.error_code)
+    });
+    told.collect()
+}
+
+#[test]
+fn topics_by_name() {
+    Case::<MetadataRequest> {
+        versions: 4..=13,
+        request: |names, _| named(names),
+        named: |request| {
+            let topics = request.topics.iter().flatten();
+            topics.map(|topic| topic.name.as_ref().unwrap().to_string()).collect()
+        },
+        answer: topics,
+        told,
+        refusal: 29,
+        forwards_nothing: true,
+    }
+    .check();
+}
+
+/// A listing of all topics leaves out what the client may not know of, and is counted as nothing.
+#[test]
+fn all_topics() {
+    for version in 4..=13 {
+        let mut connection = Connection::new();
+        connection.ask(&MetadataRequest::default().with_topics(None), version);
+        let forwarded = connection.forwarded::<MetadataRequest>(version).unwrap();
+        assert_eq!(forwarded.topics, None);
+        connection.answer::<MetadataRequest>(
+            1,
+            &topics(&["a", "own-a", "b", "own-b"], version),
+            version,
+        );
+        let (_, answer) = connection.answered::<MetadataRequest>(version).unwrap();
+        assert_eq!(told(&answer), [("own-a".to_owned(), 0), ("own-b".to_owned(), 0)], "{version}");
+        assert!(connection.judge.asked.is_empty(), "{:?}", connection.judge.asked);
+    }
+}
+
+#[test]
+fn topics_by_id() {
+    for version in 12..=13 {
+        let asked = [1, 2, 3].map(by_id);
+        let mut connection = Connection::new();
+        connection.ask(&named(&[]).with_topics(Some(asked.to_vec())), version);
+        assert_eq!(
+            connection.forwarded::<MetadataRequest>(version).unwrap().topics.unwrap().len(),
+            3
+        );
+        let mut answer = topics(&["own-a", "theirs", ""], version);
+        for (topic, asked) in answer.topics.iter_mut().zip(&asked) {
+            topic.topic_id = asked.topic_id;
+        }
+        answer.topics[2].name = None;
+        answer.topics[2].error_code = 100;
+        answer.topics[2].topic_authorized_operations = i32::MIN;
+        connection.answer::<MetadataRequest>(1, &answer, version);
+        let (_, answer) = connection.answered::<MetadataRequest>(version).unwrap();
+        assert_eq!(
+            told(&answer),
+            [("own-a".to_owned(), 0), (String::new(), 100), (String::new(), 100)]
+        );
+        assert_eq!(
+            answer.topics[1].topic_id, asked[1].topic_id,
+            "the id that was asked for, {version}"
+        );
+        assert_eq!(connection.judge.asked, ["describe own-a", "describe theirs"]);
+    }
+}
+
+/// A topic of a request that is asked for by this id: as it is written, because no other crate knows the type of ids.
+fn by_id(number: u8) -> MetadataRequestTopic {
+    let bytes = [&[number; 16][..], &[0, 0]].concat();
+    MetadataRequestTopic::decode(&mut Bytes::from(bytes), 12).unwrap()
+}
+
+/// Asking about a topic that does not exist creates it, where the request does not say otherwise.
+#[test]
+fn asking_does_not_create() {
+    for version in 4..=13 {
+        let check = |may_create: bool, names: &[&str], expect: bool| {
+            let mut connection = Connection::new();
+            if !may_create {
+                connection.judge.never.push(Operation::Create);
+            }
+            connection.ask(&named(names).with_allow_auto_topic_creation(true), version);
+            let forwarded = connection.forwarded::<MetadataRequest>(version).unwrap();
+            assert_eq!(forwarded.allow_auto_topic_creation, expect, "{version} {names:?}");
+        };
+        check(true, &["own-a", "own-b"], true);
+        check(false, &["own-a", "own-b"], false);
+        check(true, &["own-a", "theirs"], true);
+        check(false, &["theirs", "own-a"], false);
+    }
+}
