@@ -13,15 +13,26 @@ use crate::request::{Head, Judged, Request};
 use crate::schema::{Field, Form, Kind};
 use crate::wire::{Read, Reader, Unreadable, Writer};
 
+mod access_lists;
+mod broker;
 mod cluster;
+mod configs;
 mod coordinator;
 pub(crate) mod fetch;
+mod group_list;
+mod group_offsets;
+mod membership;
 mod metadata;
 mod nodes;
 mod offsets;
 mod partitions;
+mod placement;
 mod produce;
 mod sasl;
+mod tokens;
+mod topics;
+mod transactions;
+mod users;
 mod versions;
 
 /// Errors that refusals are told by, as Kafka numbers them.
@@ -32,7 +43,6 @@ pub(crate) mod error {
     pub(crate) const CLUSTER_AUTHORIZATION_FAILED: i64 = 31;
     pub(crate) const UNSUPPORTED_VERSION: i64 = 35;
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i64 = 53;
-    #[allow(dead_code, reason = "of transactions")]
     pub(crate) const OPERATION_NOT_ATTEMPTED: i64 = 55;
     pub(crate) const FETCH_SESSION_ID_NOT_FOUND: i64 = 70;
     pub(crate) const INVALID_REQUEST: i64 = 42;
@@ -67,12 +77,57 @@ pub(crate) fn find(key: i16) -> Option<&'static Api> {
         1 => &fetch::API,
         2 => &offsets::LIST_OFFSETS,
         3 => &metadata::API,
+        8 => &group_offsets::COMMIT,
+        9 => &group_offsets::FETCH,
         10 => &coordinator::API,
+        11 => &membership::JOIN,
+        12 => &membership::HEARTBEAT,
+        13 => &membership::LEAVE,
+        14 => &membership::SYNC,
+        15 => &group_list::DESCRIBE,
+        16 => &group_list::LIST,
         17 => &sasl::HANDSHAKE,
         18 => &versions::API,
+        19 => &topics::CREATE,
+        20 => &topics::DELETE,
+        21 => &topics::DELETE_RECORDS,
+        22 => &transactions::INIT,
         23 => &offsets::LEADER_EPOCH,
+        24 => &transactions::ADD_PARTITIONS,
+        25 => &transactions::ADD_OFFSETS,
+        26 => &transactions::END,
+        28 => &transactions::COMMIT_OFFSETS,
+        29 => &access_lists::DESCRIBE,
+        30 => &access_lists::CREATE,
+        31 => &access_lists::DELETE,
+        32 => &configs::DESCRIBE,
+        33 => &configs::ALTER,
+        34 => &placement::ALTER_LOG_DIRS,
+        35 => &placement::DESCRIBE_LOG_DIRS,
         36 => &sasl::AUTHENTICATE,
+        37 => &topics::CREATE_PARTITIONS,
+        38 => &tokens::CREATE,
+        39 => &tokens::RENEW,
+        40 => &tokens::EXPIRE,
+        41 => &tokens::DESCRIBE,
+        42 => &group_list::DELETE,
+        43 => &placement::ELECT_LEADERS,
+        44 => &configs::INCREMENTAL_ALTER,
+        45 => &placement::REASSIGN,
+        46 => &placement::LIST_REASSIGNMENTS,
+        47 => &group_offsets::DELETE,
+        48 => &users::DESCRIBE_QUOTAS,
+        49 => &users::ALTER_QUOTAS,
+        50 => &users::DESCRIBE_CREDENTIALS,
+        51 => &users::ALTER_CREDENTIALS,
+        57 => &broker::UPDATE_FEATURES,
         60 => &cluster::API,
+        61 => &placement::DESCRIBE_PRODUCERS,
+        65 => &broker::DESCRIBE_TRANSACTIONS,
+        66 => &broker::LIST_TRANSACTIONS,
+        68 => &membership::CONSUMER_HEARTBEAT,
+        69 => &group_list::CONSUMER_DESCRIBE,
+        74 => &broker::LIST_CONFIG_RESOURCES,
         75 => &partitions::API,
         _ => return None,
     })

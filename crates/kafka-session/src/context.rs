@@ -62,6 +62,11 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// Whether the client may administer the broker as a whole.
+    pub(crate) fn may_broker(&mut self) -> Result<bool, SessionEnd> {
+        self.may(&AccessRequest::new(Operation::Admin))
+    }
+
     fn count(&mut self) -> Result<(), SessionEnd> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             SessionEnd::Limit(format!("a message that names more than {QUESTIONS} things"))

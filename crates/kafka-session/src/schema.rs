@@ -19,7 +19,6 @@ pub(crate) enum Kind {
     /// One record of these fields, or null.
     Optional(&'static [Field]),
     /// One record of these fields.
-    #[allow(dead_code, reason = "of group descriptions")]
     Record(&'static [Field]),
 }
 
@@ -117,7 +116,6 @@ pub(crate) const fn optional(name: &'static str, fields: &'static [Field]) -> Fi
     Field::new(name, Kind::Optional(fields))
 }
 
-#[allow(dead_code, reason = "of group descriptions")]
 pub(crate) const fn record(name: &'static str, fields: &'static [Field]) -> Field {
     Field::new(name, Kind::Record(fields))
 }
