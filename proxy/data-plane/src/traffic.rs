@@ -20,9 +20,12 @@ pub mod decisions;
 pub mod demand;
 pub mod edge;
 pub(crate) mod egress;
+#[allow(dead_code, reason = "ports are declared for it next")]
+pub(crate) mod events;
 pub mod exchange;
 pub(crate) mod forward;
 pub(crate) mod gateway;
+pub(crate) mod held_memory;
 pub mod inbound;
 pub(crate) mod inspect_phase;
 pub(crate) mod internal_token;

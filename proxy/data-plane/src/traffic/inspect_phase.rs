@@ -12,8 +12,9 @@ use crate::http::gate::HeadLimits;
 use crate::limits::Limits;
 use crate::traffic::api_schema;
 use crate::traffic::exchange::{Exchange, Phase};
+use crate::traffic::held_memory::HeldMemory;
 use crate::traffic::state::ProxyState;
-use crate::traffic::threats::{self, memory::HeldMemory};
+use crate::traffic::threats;
 pub(crate) use place::InspectedPlace;
 
 /// Looks into a request, the cheapest look first.

@@ -7,7 +7,6 @@ pub mod detections;
 pub(crate) mod finding;
 mod found;
 pub mod inspector;
-pub(crate) mod memory;
 pub mod pool;
 pub mod rule_sets;
 mod subject;

@@ -1,16 +1,16 @@
 //! Everything by which requests are looked through.
 
-use super::memory::InspectionMemory;
 use super::pool::InspectionPool;
 use super::rule_sets::RuleSets;
 use crate::limits::Limits;
+use crate::traffic::held_memory::MemoryBudget;
 
 /// Everything by which requests are looked through. One for all workers.
 pub struct ThreatInspector {
     /// The rules in force.
     pub rule_sets: RuleSets,
     pub(crate) pool: InspectionPool,
-    pub(crate) memory: InspectionMemory,
+    pub(crate) memory: MemoryBudget,
 }
 
 impl ThreatInspector {
@@ -24,7 +24,7 @@ impl ThreatInspector {
                 number(limits.inspection_threads),
                 number(limits.inspection_queue),
             ),
-            memory: InspectionMemory::new(number(limits.inspection_memory.0)),
+            memory: MemoryBudget::new(number(limits.inspection_memory.0)),
         }
     }
 }

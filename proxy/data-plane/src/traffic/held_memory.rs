@@ -1,4 +1,5 @@
-//! How many bytes of requests are held for those who look through them, all of a process together.
+//! How many bytes are held for one purpose, all of a process together: bodies for those who look through them, messages for
+//! brokers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
 use crate::http::body::BodyGuard;
 
 /// The bytes that may be held.
-pub(crate) struct InspectionMemory {
+pub(crate) struct MemoryBudget {
     left: Arc<AtomicUsize>,
 }
 
@@ -17,7 +18,7 @@ pub(crate) struct HeldMemory {
     bytes: usize,
 }
 
-impl InspectionMemory {
+impl MemoryBudget {
     /// So many at most.
     #[must_use]
     pub(crate) fn new(most: usize) -> Self {
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn s48_limit_and_metric_keys_what_is_held_has_a_bound_and_comes_back() {
-        let memory = InspectionMemory::new(100);
+        let memory = MemoryBudget::new(100);
         let (mut one, mut other) = (memory.hold(), memory.hold());
         assert!(one.grow_to(60) && one.grow_to(40) && !other.grow_to(50));
         one.shrink_to(50);
