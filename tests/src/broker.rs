@@ -159,7 +159,7 @@ fn serve(kind: BrokerKind, pod: &Pod) -> Process {
     match kind {
         BrokerKind::Nats => {
             let arguments = ["-a", "::", "-p", "4222", "-js", "-sd", "/run/postern/jetstream"];
-            pod.start_program("nats", &peer("servers/bin/nats-server"), &arguments)
+            pod.start_program("nats", &peer("events/bin/nats-server"), &arguments)
         }
         BrokerKind::Mosquitto => {
             // It would become another user, and here there is none.

@@ -76,7 +76,7 @@ fn greets(store: &Pod, frontend: &Pod, port: u16, greeting: &'static str) {
 /// What `tests/setup` installed beside the programs of Debian.
 fn installed(program: &str) -> PathBuf {
     let target = postern_tests::binary("postern-proxy");
-    let path = target.parent().unwrap().parent().unwrap().join("peers/servers").join(program);
+    let path = target.parent().unwrap().parent().unwrap().join("peers").join(program);
     assert!(path.exists(), "{} is missing: run `tests/setup test`", path.display());
     path
 }
@@ -96,7 +96,8 @@ const ANOTHER_USER: [&str; 3] = ["--user", "--map-user=1000", "--map-group=1000"
 
 fn start_postgresql(pod: &Pod) -> Process {
     let home = "/run/postern/postgresql";
-    let program = |name: &str| installed("postgresql").join(name).to_str().unwrap().to_owned();
+    let program =
+        |name: &str| installed("servers/postgresql").join(name).to_str().unwrap().to_owned();
     let make = program("initdb");
     let make = [&make, "-D", home, "-U", "app", "--auth=trust", "--no-sync", "--locale=C"];
     pod.command("unshare", &[&ANOTHER_USER[..], &make].concat()).ok();
@@ -114,7 +115,7 @@ fn ask_postgresql(pod: &Pod, server: SocketAddr) -> Result<String, String> {
     let place = format!("host={host} port={port} user=app dbname=postgres sslmode=prefer");
     let question =
         "select 40 + 2; select count(*), sum(length(i::text)) from generate_series(1, 100000) i";
-    client(pod, &installed("postgresql").join("psql"), &[&place, "-tAc", question])
+    client(pod, &installed("servers/postgresql").join("psql"), &[&place, "-tAc", question])
 }
 
 #[test]
@@ -129,7 +130,8 @@ fn postgresql_is_reached_without_a_declared_port() {
     // Several megabytes each way, byte for byte.
     let place = format!("host={} user=app dbname=postgres", store.ipv4());
     let copied = "create table t(i int); copy t from program 'seq 300000'; copy t to stdout";
-    let rows = client(&frontend, &installed("postgresql").join("psql"), &[&place, "-qc", copied]);
+    let rows =
+        client(&frontend, &installed("servers/postgresql").join("psql"), &[&place, "-qc", copied]);
     let rows = rows.unwrap();
     assert_eq!(rows.lines().count(), 300_000);
     assert!(rows.ends_with("300000\n"));
@@ -169,7 +171,7 @@ fn mariadb_speaks_first_without_a_declared_port() {
 
 fn start_redis(pod: &Pod) -> Process {
     let arguments = ["--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""];
-    pod.start_program("redis", &installed("redis-server"), &arguments)
+    pod.start_program("redis", &installed("servers/redis-server"), &arguments)
 }
 
 fn ask_redis(pod: &Pod, server: SocketAddr) -> Result<String, String> {
@@ -188,7 +190,11 @@ fn redis_is_reached_without_a_declared_port() {
 }
 
 fn start_nats(pod: &Pod) -> Process {
-    pod.start_program("nats", &installed("bin/nats-server"), &["-a", "0.0.0.0", "-p", "4222"])
+    pod.start_program(
+        "nats",
+        &installed("events/bin/nats-server"),
+        &["-a", "0.0.0.0", "-p", "4222"],
+    )
 }
 
 /// A subscriber that publishes to itself, in the words of the protocol, once the server has said INFO.
@@ -219,7 +225,7 @@ fn nats_speaks_first_without_a_declared_port() {
 
 fn start_smtp(pod: &Pod) -> Process {
     let arguments = ["-u", "-m", "aiosmtpd", "-n", "-l", "0.0.0.0:2525"];
-    pod.start_program("smtp", &installed("bin/python"), &arguments)
+    pod.start_program("smtp", &installed("servers/bin/python"), &arguments)
 }
 
 /// Sends a letter with curl, which waits for the greeting.
