@@ -80,7 +80,22 @@ impl Broker {
     #[must_use]
     #[track_caller]
     pub fn start(kind: BrokerKind, protocol: &str, pod: PodBuilder) -> Self {
-        let pod = pod.port(kind.port(), protocol).start();
+        Self::start_known(kind, protocol, pod, |_| {})
+    }
+
+    /// The same; `tell` makes the pod known to those whom its proxy asks before that starts.
+    #[must_use]
+    #[track_caller]
+    pub fn start_known(
+        kind: BrokerKind,
+        protocol: &str,
+        pod: PodBuilder,
+        tell: impl FnOnce(&Pod),
+    ) -> Self {
+        let pod = pod.port(kind.port(), protocol).lay_out();
+        tell(&pod);
+        pod.start_processes();
+        pod.ready();
         let process = serve(kind, &pod);
         let broker = Self { process, kind, pod };
         broker.wait();

@@ -23,9 +23,15 @@ struct Cluster {
     mesh: Mesh,
 }
 
-/// A namespace `shop` with a cart and a front end, and a control plane.
-fn cluster() -> Cluster {
-    let mesh = Mesh::with_authority();
+/// A control plane: an API server that knows the namespace `shop`, and a controller beside it.
+pub(crate) struct ControlPlane {
+    // Before the pod it runs in.
+    controller: Option<Process>,
+    pub(crate) pod: Pod,
+    pub(crate) api: ApiServer,
+}
+
+pub(crate) fn control_plane(mesh: &Mesh) -> ControlPlane {
     let control = mesh.pod("controller").namespace("postern-system").outside().lay_out();
     let at = (Ipv4Addr::LOCALHOST, 6443).into();
     let api = control.run(async move { ApiServer::start_at(at).await });
@@ -35,6 +41,13 @@ fn cluster() -> Cluster {
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "shop", "labels": {"postern.dev/inject": "enabled"},
     }}));
+    ControlPlane { controller: Some(controller), pod: control, api }
+}
+
+/// A namespace `shop` with a cart and a front end, and a control plane.
+fn cluster() -> Cluster {
+    let mesh = Mesh::with_authority();
+    let ControlPlane { controller, pod: control, api } = control_plane(&mesh);
     let cart = pod(&mesh, &control, "cart").port(8080, "http").app(App::new("shop-cart"));
     let cart = cart.known_by_files().lay_out();
     let frontend = pod(&mesh, &control, "frontend").lay_out();
@@ -47,7 +60,7 @@ fn cluster() -> Cluster {
         pod.start_processes();
         pod.ready();
     }
-    Cluster { cart, frontend, controller: Some(controller), control, api, mesh }
+    Cluster { cart, frontend, controller, control, api, mesh }
 }
 
 fn start_controller(control: &Pod) -> Process {
@@ -63,7 +76,7 @@ fn start_controller(control: &Pod) -> Process {
     )
 }
 
-fn pod(mesh: &Mesh, control: &Pod, name: &str) -> postern_tests::PodBuilder {
+pub(crate) fn pod(mesh: &Mesh, control: &Pod, name: &str) -> postern_tests::PodBuilder {
     // First the directory goes, then the controller comes.
     mesh.pod(name).config(json!({"resources": null})).config(json!({"resources": {"controller": {
         "address": control.at(15010).to_string(),
@@ -72,7 +85,7 @@ fn pod(mesh: &Mesh, control: &Pod, name: &str) -> postern_tests::PodBuilder {
     }}}))
 }
 
-fn pod_object(pod: &Pod) -> Value {
+pub(crate) fn pod_object(pod: &Pod) -> Value {
     let name = pod.name();
     let ip = pod.ipv4().to_string();
     json!({"apiVersion": "v1", "kind": "Pod",
