@@ -13,7 +13,12 @@ pub(crate) struct Subscriptions {
     by_sid: HashMap<Box<str>, Subscription>,
     revoked: usize,
     limit: usize,
+    /// What all of them hold.
+    bytes: usize,
 }
+
+/// What an entry holds beside its names.
+const ENTRY_BYTES: usize = 128;
 
 /// One of them.
 #[derive(Debug)]
@@ -32,6 +37,13 @@ impl Subscription {
     fn request(&self) -> AccessRequest<'_> {
         subject::subscription(&self.subject, self.queue.as_deref())
     }
+
+    fn held(&self, sid: &str) -> usize {
+        ENTRY_BYTES
+            + sid.len()
+            + self.subject.len()
+            + self.queue.as_ref().map_or(0, |queue| queue.len())
+    }
 }
 
 /// A subscription that policy took back.
@@ -43,12 +55,17 @@ pub(crate) struct Revoked {
 
 impl Subscriptions {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { by_sid: HashMap::new(), revoked: 0, limit }
+        Self { by_sid: HashMap::new(), revoked: 0, limit, bytes: 0 }
     }
 
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
         self.by_sid.len().saturating_sub(self.revoked)
+    }
+
+    /// How many bytes they hold.
+    pub(crate) const fn held(&self) -> usize {
+        self.bytes
     }
 
     /// Whether another may be opened under this id.
@@ -73,6 +90,7 @@ impl Subscriptions {
             at_most: None,
             revoked: false,
         };
+        self.bytes = self.bytes.saturating_add(subscription.held(sid));
         self.by_sid.insert(sid.into(), subscription);
     }
 
@@ -83,7 +101,7 @@ impl Subscriptions {
         };
         match messages.filter(|messages| *messages > subscription.delivered) {
             Some(messages) => subscription.at_most = Some(messages),
-            None => drop(self.by_sid.remove(sid)),
+            None => self.close(sid),
         }
     }
 
@@ -94,9 +112,15 @@ impl Subscriptions {
         };
         subscription.delivered = subscription.delivered.saturating_add(1);
         if subscription.at_most == Some(subscription.delivered) {
-            self.by_sid.remove(sid);
+            self.close(sid);
         }
         true
+    }
+
+    fn close(&mut self, sid: &str) {
+        if let Some(subscription) = self.by_sid.remove(sid) {
+            self.bytes = self.bytes.saturating_sub(subscription.held(sid));
+        }
     }
 
     /// Takes back what is not allowed any more.

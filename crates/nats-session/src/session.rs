@@ -156,6 +156,16 @@ impl Session for NatsSession {
     fn subscriptions(&self) -> usize {
         self.subscriptions.len()
     }
+
+    fn held(&self) -> usize {
+        let later = self.told_later.iter().chain(&self.asked_later).map(Bytes::len).sum::<usize>();
+        self.client.held()
+            + self.broker.held()
+            + self.subscriptions.held()
+            + self.replies.held()
+            + self.order.held()
+            + later
+    }
 }
 
 #[cfg(test)]

@@ -83,17 +83,18 @@ pub(crate) fn is_literal(subject: &str) -> bool {
         && !subject.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// Whether a subject lies in the inbox that is the caller's own by its identity: `_INBOX.<namespace>.<service account>.`,
-/// for the principal `<trust domain>/ns/<namespace>/sa/<service account>`.
-pub(crate) fn is_own_inbox(principal: Option<&str>, subject: &str) -> bool {
-    let own = || {
+/// Whether a subject lies in the inbox that a caller of this principal has, `<trust domain>/ns/<namespace>/sa/<service
+/// account>`: `_INBOX.<namespace>.<service account>.`, where each dot in the name of the account is written `_`. Whether the
+/// caller is of the broker's own trust domain, the policy knows.
+pub(crate) fn is_inbox_of(principal: Option<&str>, subject: &str) -> bool {
+    let after = || {
         let (_, workload) = principal?.split_once("/ns/")?;
         let (namespace, account) = workload.split_once("/sa/")?;
-        let rest = subject.strip_prefix("_INBOX.")?;
-        let rest = rest.strip_prefix(namespace)?.strip_prefix('.')?;
-        rest.strip_prefix(account)?.strip_prefix('.')
+        let rest = subject.strip_prefix("_INBOX.")?.strip_prefix(namespace)?.strip_prefix('.')?;
+        let (written, rest) = rest.split_once('.')?;
+        written.split('_').eq(account.split('.')).then_some(rest)
     };
-    is_literal(subject) && own().is_some_and(|rest| !rest.is_empty())
+    is_literal(subject) && after().is_some_and(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn own_inboxes() {
+    fn inboxes() {
         let cart = Some("cluster.local/ns/shop/sa/cart");
         for (principal, subject, expect) in [
             (cart, "_INBOX.shop.cart.x", true),
@@ -164,9 +165,12 @@ mod tests {
             (cart, "_INBOX.shop.cart.*", false),
             (cart, "_INBOX.x", false),
             (None, "_INBOX.shop.cart.x", false),
+            (Some("cluster.local/ns/shop/sa/cart.eu"), "_INBOX.shop.cart_eu.x", true),
+            (Some("cluster.local/ns/shop/sa/cart.eu"), "_INBOX.shop.cart.eu.x", false),
+            (Some("cluster.local/ns/shop/sa/a_b"), "_INBOX.shop.a_b.x", false),
             (Some("cluster.local/host/a"), "_INBOX.shop.cart.x", false),
         ] {
-            assert_eq!(is_own_inbox(principal, subject), expect, "{subject}");
+            assert_eq!(is_inbox_of(principal, subject), expect, "{subject}");
         }
     }
 }

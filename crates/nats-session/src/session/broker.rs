@@ -23,6 +23,11 @@ pub(super) struct BrokerSide {
 }
 
 impl BrokerSide {
+    /// How many bytes wait for the rest of their line.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether a message is half on its way to the client.
     pub(super) fn is_within_message(&self) -> bool {
         self.payload.is_some_and(|payload| payload.passes)

@@ -34,6 +34,15 @@ enum State {
 }
 
 impl ClientSide {
+    /// How many bytes wait for the rest of their line or message.
+    pub(super) fn held(&self) -> usize {
+        let line = match &self.state {
+            State::Block(block) => block.line.len(),
+            State::Line | State::Payload(_) => 0,
+        };
+        self.held.len() + line
+    }
+
     /// Whether a message is half on its way to the broker.
     pub(super) const fn is_within_message(&self) -> bool {
         matches!(self.state, State::Payload(payload) if payload.passes)

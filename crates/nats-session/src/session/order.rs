@@ -30,6 +30,15 @@ impl Order {
         self.awaited.len()
     }
 
+    /// How many bytes the answers hold that wait.
+    pub(super) fn held(&self) -> usize {
+        let answer = |awaited: &Awaited| match awaited {
+            Awaited::Answer(answer) => answer.len(),
+            Awaited::Okay | Awaited::Pong | Awaited::Ours => 0,
+        };
+        size_of::<Awaited>() * self.awaited.len() + self.awaited.iter().map(answer).sum::<usize>()
+    }
+
     /// Something of the client's went to the broker.
     pub(super) fn await_okay(&mut self) {
         self.push(Awaited::Okay);

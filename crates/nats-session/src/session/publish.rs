@@ -98,7 +98,10 @@ impl NatsSession {
     /// Whether others may be told to answer there. Whoever answers is allowed to because it was asked; so the subject is the
     /// caller's own inbox, or one that the caller may publish to itself: the inbox of whoever asked it, for one.
     fn may_be_answered_at(&mut self, reply: &str, hearing: &mut Hearing<'_>) -> bool {
-        if subject::is_own_inbox(hearing.judge.principal(), reply) {
+        let listens = AccessRequest::on_topic(Operation::Subscribe, reply);
+        if subject::is_inbox_of(hearing.judge.principal(), reply)
+            && hearing.judge.would_allow(&listens)
+        {
             return true;
         }
         let Destination::Plain(topic) = Destination::of(reply) else {
@@ -226,7 +229,7 @@ fn allows(call: &Call, judge: &mut dyn Judge) -> bool {
 
 /// Whether the server may deliver to a subject by itself: the caller's own inbox, if it has one, or where it may publish.
 fn may_deliver_to(subject: &str, judge: &mut dyn Judge) -> bool {
-    let request = if subject::is_own_inbox(judge.principal(), subject) {
+    let request = if subject::is_inbox_of(judge.principal(), subject) {
         AccessRequest::on_topic(Operation::Subscribe, subject)
     } else {
         jetstream::publish(subject)

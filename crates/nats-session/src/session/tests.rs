@@ -50,6 +50,8 @@ pub(super) struct Policy {
     pub(super) clauses: Vec<Clause>,
     pub(super) asked: Vec<String>,
     nobody: bool,
+    /// Whether the caller is of another trust domain, where it has no inbox.
+    stranger: bool,
 }
 
 impl Judge for Policy {
@@ -64,7 +66,9 @@ impl Judge for Policy {
 
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {
         let own = |topic: &str| {
-            request.operation == Operation::Subscribe && topic.starts_with("_INBOX.shop.cart.")
+            request.operation == Operation::Subscribe
+                && topic.starts_with("_INBOX.shop.cart.")
+                && !self.stranger
         };
         request.topic.is_some_and(own) || self.clauses.iter().any(|clause| clause.covers(request))
     }

@@ -126,6 +126,13 @@ fn memory_is_bounded_whatever_is_withheld() {
     // A request that never ends is held up to its announced length, which has a limit of its own.
     assert!(connection.client("PUB $JS.API.STREAM.CREATE.S 300000\r\n").is_err());
     let mut connection = Connection::of(policy());
+    let before = connection.session.held();
+    connection
+        .client(format!("PUB $JS.API.STREAM.CREATE.S 200000\r\n{}", "x".repeat(1000)))
+        .unwrap();
+    assert!(connection.session.held() >= before + 1000);
+    connection.client("SUB orders.> 1").unwrap();
+    let mut connection = Connection::of(policy());
     let allowed = "PUB orders.new 1000000\r\n";
     assert_eq!(connection.says(allowed).0, allowed);
     // A long payload streams through and is not held.
@@ -133,6 +140,7 @@ fn memory_is_bounded_whatever_is_withheld() {
     for _ in 0..10 {
         assert_eq!(connection.says(&chunk).0.len(), chunk.len());
     }
+    assert_eq!(connection.session.held(), before);
     connection.passes("\r\n");
 }
 

@@ -79,6 +79,9 @@ fn answers_go_to_ones_own_inbox_or_where_one_may_publish() {
     let mut nobody = Connection::of(vec![allow("publish", &["orders.>"])]);
     nobody.policy.nobody = true;
     assert!(nobody.says(message("orders.new _INBOX.shop.cart.x", "")).0.is_empty());
+    let mut stranger = Connection::of(vec![allow("publish", &["orders.>"])]);
+    stranger.policy.stranger = true;
+    assert!(stranger.says(message("orders.new _INBOX.shop.cart.x", "")).0.is_empty());
 }
 
 #[test]
