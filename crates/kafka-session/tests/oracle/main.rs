@@ -9,11 +9,17 @@
     missing_docs
 )]
 
+mod administration;
 mod advertised;
 mod broken;
+mod brokers;
 mod case;
 mod connection;
+mod groups;
 mod metadata;
+mod mixed;
 mod order;
 mod topics;
+mod transactions;
 mod versions;
+mod whole;
