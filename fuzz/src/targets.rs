@@ -4,6 +4,7 @@ mod browsers;
 mod files;
 mod gate;
 mod names;
+mod nats;
 mod oauth;
 mod raw;
 mod review;
@@ -18,6 +19,7 @@ pub use browsers::{cookie_header, return_target, sealed_cookie, session, sign_in
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{crl, leaf, path, spiffe_id};
+pub use nats::nats_session;
 pub use oauth::{
     id_token, introspection_answer, logout_token, oauth_callback, oauth_error, provider_metadata,
     token_answer,

@@ -1,0 +1,154 @@
+//! Both sides of a connection to a NATS broker.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use message_access::{
+    AccessRequest, Judge, Operation, Output, Session, SessionEnd, SessionSettings,
+};
+use nats_session::NatsSession;
+
+/// What a session may hold beside what has just arrived: names of what is open, answers that wait.
+const HELD_BYTES: usize = 64 * 1024;
+
+/// A policy of few words: `orders.…`, and the caller's own inbox.
+struct Orders;
+
+impl Judge for Orders {
+    fn decide(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.would_allow(request)
+    }
+
+    fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {
+        let topic = request.topic.unwrap_or_default();
+        match request.operation {
+            Operation::Publish => topic.starts_with("orders."),
+            Operation::Subscribe => is_receivable(topic) && request.stream.is_none(),
+            _ => false,
+        }
+    }
+
+    fn principal(&self) -> Option<&str> {
+        Some("cluster.local/ns/shop/sa/cart")
+    }
+}
+
+fn is_receivable(topic: &str) -> bool {
+    topic.starts_with("orders.") || topic.starts_with("_INBOX.shop.cart.")
+}
+
+/// What a client says, a byte 0xff, and what its broker says: in whatever pieces it arrives, the same comes out. The broker
+/// never gets a line that policy does not allow, nor a header that is the server's own; little is held.
+pub fn nats_session(data: &[u8]) {
+    let (stamp_source, data) =
+        data.split_first().map_or((false, data), |(first, rest)| (first % 2 == 1, rest));
+    let end = data.iter().position(|byte| *byte == 0xff).unwrap_or(data.len());
+    let (client, broker) = (&data[..end], data.get(end + 1..).unwrap_or_default());
+    let whole = said(stamp_source, client, broker, usize::MAX);
+    if let (Ok(()), to_broker, _) = &whole {
+        judge_what_the_server_gets(to_broker);
+    }
+    for size in [1, 7, 64] {
+        let parts = said(stamp_source, client, broker, size);
+        assert_eq!(parts.0.is_ok(), whole.0.is_ok(), "in pieces of {size}");
+        if whole.0.is_ok() {
+            assert_eq!(parts, whole, "in pieces of {size}");
+        }
+    }
+}
+
+/// How it ended, what the broker got and what the client got.
+type Said = (Result<(), SessionEnd>, Vec<u8>, Vec<u8>);
+
+fn said(stamp_source: bool, client: &[u8], broker: &[u8], size: usize) -> Said {
+    let mut session = NatsSession::new(&settings(stamp_source));
+    let mut output = Output::default();
+    let said = introduced(&mut session, &mut output).and_then(|()| {
+        let size = |bytes: &[u8]| size.min(bytes.len().max(1));
+        for piece in client.chunks(size(client)) {
+            hear(&mut session, true, piece, &mut output)?;
+        }
+        for piece in broker.chunks(size(broker)) {
+            hear(&mut session, false, piece, &mut output)?;
+        }
+        session.policy_changed(Duration::ZERO, &mut Orders, &mut output)
+    });
+    let text =
+        |parts: &std::collections::VecDeque<Bytes>| parts.iter().flatten().copied().collect();
+    (said, text(&output.to_broker), text(&output.to_client))
+}
+
+fn introduced(session: &mut NatsSession, output: &mut Output) -> Result<(), SessionEnd> {
+    hear(session, false, b"INFO {\"headers\":true}\r\n", output)?;
+    hear(session, true, b"CONNECT {\"verbose\":false,\"headers\":true}\r\n", output)
+}
+
+fn hear(
+    session: &mut NatsSession,
+    is_client: bool,
+    piece: &[u8],
+    output: &mut Output,
+) -> Result<(), SessionEnd> {
+    let before = session.held();
+    let bytes = Bytes::copy_from_slice(piece);
+    let heard = if is_client {
+        session.client_said(bytes, Duration::ZERO, &mut Orders, output)
+    } else {
+        session.broker_said(bytes, Duration::ZERO, &mut Orders, output)
+    };
+    assert!(
+        session.held() <= before + HELD_BYTES + piece.len() * 128,
+        "{} are held",
+        session.held()
+    );
+    heard
+}
+
+fn settings(stamp_source: bool) -> SessionSettings {
+    SessionSettings {
+        message_bytes: 64 * 1024,
+        in_flight: 16,
+        subscriptions: 16,
+        stamp_source,
+        advertised: HashMap::new(),
+        hide_servers: true,
+    }
+}
+
+/// Reads what the broker gets as a server reads it, in whatever case and with whatever blanks.
+fn judge_what_the_server_gets(mut said: &[u8]) {
+    while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
+        let line = String::from_utf8_lossy(&said[..end]).to_string();
+        said = &said[end + 1..];
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            [verb, subject, .., size] if verb.to_ascii_uppercase().ends_with("PUB") => {
+                assert!(subject.starts_with("orders."), "{line}");
+                let size: usize = size.parse().expect("a length");
+                let Some(payload) = said.get(..size) else { return };
+                if verb.len() == 4 {
+                    judge_headers(payload, words[words.len() - 2]);
+                }
+                said = said.get(size + 2..).unwrap_or_default();
+            }
+            [verb, subject, ..] if verb.eq_ignore_ascii_case("SUB") => {
+                assert!(is_receivable(subject), "{line}");
+            }
+            [verb, ..] => {
+                let known = ["CONNECT", "UNSUB", "PING", "PONG"];
+                assert!(known.iter().any(|known| verb.eq_ignore_ascii_case(known)), "{line}");
+            }
+            [] => panic!("an empty line"),
+        }
+    }
+}
+
+fn judge_headers(payload: &[u8], length: &str) {
+    let length: usize = length.parse().expect("a length");
+    let block = String::from_utf8_lossy(&payload[..length]).to_ascii_lowercase();
+    assert!(!block.contains("\nnats-request-info:"), "{block}");
+    for line in block.lines().filter_map(|line| line.strip_prefix("nats-trace-dest:")) {
+        assert!(line.trim().starts_with("orders."), "{block}");
+    }
+}
