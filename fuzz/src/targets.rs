@@ -3,6 +3,7 @@
 mod browsers;
 mod files;
 mod gate;
+mod kafka;
 mod names;
 mod nats;
 mod oauth;
@@ -18,6 +19,7 @@ mod traces;
 pub use browsers::{cookie_header, return_target, sealed_cookie, session, sign_in_flow};
 pub use files::{config, resources};
 pub use gate::gate;
+pub use kafka::kafka_session;
 pub use names::{crl, leaf, path, spiffe_id};
 pub use nats::nats_session;
 pub use oauth::{
