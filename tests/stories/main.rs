@@ -28,6 +28,7 @@ mod egress;
 mod envoy;
 mod event_clients;
 mod event_scene;
+mod events_kafka_groups;
 mod explain;
 mod federation;
 mod floods;
