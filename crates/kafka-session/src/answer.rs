@@ -1,5 +1,6 @@
 //! Answers of the session's own, written along the table of the answer: what is not said has its default.
 
+use crate::record::Items;
 use crate::schema::{Field, Form, Kind};
 use crate::wire::Writer;
 
@@ -14,6 +15,17 @@ pub(crate) enum Value<'a> {
     Id([u8; 16]),
     /// Records, or values of one field.
     Items(Vec<Said<'a>>),
+    /// A record for each partition of a request, with this error. A request may name millions, so that they are read where
+    /// they stand while the answer is written.
+    Partitions {
+        /// The partitions of the request.
+        of: Items<'a>,
+        /// Where a partition has its number, in the request and in the answer.
+        index: (&'static str, &'static str),
+        error: i64,
+    },
+    /// What stands in the request, which is written in the same way.
+    Repeated(&'a [u8]),
 }
 
 /// What an answer says of a record, by the names of its fields. What this version does not have is left out.
@@ -44,14 +56,24 @@ impl From<[u8; 16]> for Value<'_> {
 }
 
 /// Writes a record, tags included.
-pub(crate) fn write(writer: &mut Writer, fields: &'static [Field], form: Form, said: &Said<'_>) {
+pub(crate) fn write(
+    writer: &mut Writer,
+    fields: &'static [Field],
+    form: Form,
+    said: &[(&'static str, Value<'_>)],
+) {
     write_fields(writer, fields, form, said);
     if form.flexible {
         writer.varint(0);
     }
 }
 
-fn write_fields(writer: &mut Writer, fields: &'static [Field], form: Form, said: &Said<'_>) {
+fn write_fields(
+    writer: &mut Writer,
+    fields: &'static [Field],
+    form: Form,
+    said: &[(&'static str, Value<'_>)],
+) {
     debug_assert!(
         said.iter().all(|(name, _)| fields.iter().any(|field| field.name == *name)),
         "a name that is in no table: {said:?}"
@@ -72,6 +94,15 @@ fn write_field(writer: &mut Writer, field: &'static Field, form: Form, value: Op
         (Kind::Text { nullable }, _) => {
             writer.text((!nullable).then_some(""), form.flexible);
         }
+        (_, Some(Value::Repeated(bytes))) => writer.raw(bytes),
+        (Kind::Array { fields, .. }, Some(Value::Partitions { of, index, error })) => {
+            writer.length(Some(of.total()), 4, form.flexible);
+            for partition in of.clone().flatten() {
+                let number = partition.number(index.0).unwrap_or_default();
+                let said = [(index.1, number.into()), ("error_code", (*error).into())];
+                write(writer, fields, form, &said);
+            }
+        }
         (Kind::Array { fields, .. }, value) => {
             let items = items(value);
             writer.length(Some(items.len()), 4, form.flexible);
@@ -84,7 +115,7 @@ fn write_field(writer: &mut Writer, field: &'static Field, form: Form, value: Op
         }
         (Kind::Bytes, _) => writer.length(Some(0), 4, form.flexible),
         (Kind::Optional(_), _) => writer.number(-1, 1),
-        (Kind::Record(fields), _) => write(writer, fields, form, &Said::new()),
+        (Kind::Record(fields), _) => write(writer, fields, form, &[]),
     }
 }
 

@@ -68,11 +68,21 @@ impl<'a> Context<'a> {
     }
 
     fn count(&mut self) -> Result<(), SessionEnd> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            SessionEnd::Limit(format!("a message that names more than {QUESTIONS} things"))
-        })?;
+        self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
         Ok(())
     }
+}
+
+/// That a message that is refused as a whole names no more things than one that is judged by each of them.
+///
+/// # Errors
+/// It names more.
+pub(crate) fn within(things: usize) -> Result<(), SessionEnd> {
+    if things <= QUESTIONS { Ok(()) } else { Err(too_many()) }
+}
+
+fn too_many() -> SessionEnd {
+    SessionEnd::Limit(format!("a message that names more than {QUESTIONS} things"))
 }
 
 /// The question about a group.

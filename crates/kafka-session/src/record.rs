@@ -84,6 +84,12 @@ impl<'a> Record<'a> {
         self.frame.get(span).and_then(|id| id.first_chunk()).copied().ok_or(UNKNOWN)
     }
 
+    /// A field as it is written; nothing where this version does not have it.
+    pub(crate) fn raw(&self, name: &str) -> Read<&'a [u8]> {
+        let (_, Some(span)) = self.find(name)? else { return Ok(&[]) };
+        self.frame.get(span).ok_or(UNKNOWN)
+    }
+
     /// The records of an array: none where it is null or this version does not have it.
     pub(crate) fn items(&self, name: &str) -> Read<Items<'a>> {
         let (field, span) = self.find(name)?;

@@ -3,7 +3,8 @@
 
 use message_access::SessionEnd;
 
-use crate::answer::Said;
+use crate::answer::{Said, Value};
+use crate::context::within;
 use crate::edit::Edit;
 use crate::record::Record;
 use crate::request::{Judged, Request};
@@ -77,9 +78,11 @@ impl<'a> Sifted<'a> {
 pub(crate) fn all_refused<'a>(
     request: &Request<'a>,
     array: &str,
-    refused: impl Fn(&Record<'a>) -> Result<Said<'a>, SessionEnd>,
+    mut refused: impl FnMut(&Record<'a>) -> Result<Said<'a>, SessionEnd>,
 ) -> Result<Vec<Said<'a>>, SessionEnd> {
-    request.body.items(array)?.map(|item| refused(&item?)).collect()
+    let items = request.body.items(array)?;
+    within(items.total())?;
+    items.map(|item| refused(&item?)).collect()
 }
 
 /// A topic of an answer of which every partition has this error. The first pair says where the name stands in the request
@@ -88,13 +91,12 @@ pub(crate) fn topic_error<'a>(
     topic: &Record<'a>,
     name: (&str, &'static str),
     partitions: (&str, &'static str),
-    index: (&str, &'static str),
+    index: (&'static str, &'static str),
     error: i64,
 ) -> Result<Said<'a>, SessionEnd> {
-    let numbers = topic.items(partitions.0)?.map(|partition| -> Result<Said<'a>, SessionEnd> {
-        let number = partition?.number(index.0)?;
-        Ok(vec![(index.1, number.into()), ("error_code", error.into())])
-    });
-    let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
-    Ok(vec![(name.1, topic.text(name.0)?.into()), (partitions.1, numbers.into())])
+    let of = topic.items(partitions.0)?;
+    Ok(vec![
+        (name.1, topic.text(name.0)?.into()),
+        (partitions.1, Value::Partitions { of, index, error }),
+    ])
 }

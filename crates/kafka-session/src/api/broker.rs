@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::record::Record;
 use crate::request::{Judged, Request};
 use crate::schema::{array, boolean, int8, int16, int32, int64, nullable_text, text, values};
+use crate::sift::all_refused;
 
 pub(super) static UPDATE_FEATURES: Api = Api {
     key: 57,
@@ -125,9 +126,9 @@ pub(super) fn judge_each<'a>(
     }
     let mut results = Vec::new();
     for array in arrays {
-        for item in request.body.items(array)? {
-            results.push(refused(&item?, error::CLUSTER_AUTHORIZATION_FAILED)?);
-        }
+        results.extend(all_refused(request, array, |item| {
+            refused(item, error::CLUSTER_AUTHORIZATION_FAILED)
+        })?);
     }
     Ok(request.reply(&vec![(answered, results.into())]))
 }

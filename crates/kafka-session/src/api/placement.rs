@@ -332,7 +332,7 @@ fn refused<'a>(
     topic: &Record<'a>,
     name: (&str, &'static str),
     partitions: (&str, &'static str),
-    index: (&str, &'static str),
+    index: (&'static str, &'static str),
 ) -> Result<Said<'a>, SessionEnd> {
     topic_error(topic, name, partitions, index, error::TOPIC_AUTHORIZATION_FAILED)
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::record::Record;
 use crate::request::{Judged, Request};
 use crate::schema::{array, boolean, int16, int32, int64, nullable_text, text, values};
-use crate::sift::topic_error;
+use crate::sift::{all_refused, topic_error};
 
 pub(super) static INIT: Api = Api {
     key: 22,
@@ -147,11 +147,10 @@ fn judge_add_partitions(request: &Request<'_>, context: &mut Context<'_>) -> Jud
 
 /// Every partition has its topic's code, or this one.
 fn refuse_partitions(request: &Request<'_>, codes: &[Option<i64>], otherwise: i64) -> Judged {
-    let topics = request.body.items("topics")?.enumerate().map(|(at, topic)| {
-        let code = codes.get(at).copied().flatten().unwrap_or(otherwise);
-        refused(&topic?, code)
-    });
-    let topics = topics.collect::<Result<Vec<_>, _>>()?;
+    let mut codes = codes.iter();
+    let topics = all_refused(request, "topics", |topic| {
+        refused(topic, codes.next().copied().flatten().unwrap_or(otherwise))
+    })?;
     Ok(request.reply(&vec![("topics", topics.into())]))
 }
 

@@ -110,16 +110,7 @@ pub(super) static ALTER_CREDENTIALS: Api = Api {
 const ENTITY: &[Field] = &[text("entity_type"), nullable_text("entity_name")];
 
 fn refused_entry<'a>(entry: &Record<'a>, code: i64) -> Result<Said<'a>, SessionEnd> {
-    let entity = entry.items("entity")?.map(|part| {
-        let part = part?;
-        let mut said: Said<'a> = vec![("entity_type", part.text("entity_type")?.into())];
-        if let Some(name) = part.nullable("entity_name")? {
-            said.push(("entity_name", name.into()));
-        }
-        Ok(said)
-    });
-    let entity = entity.collect::<Result<Vec<_>, SessionEnd>>()?;
-    Ok(vec![("error_code", code.into()), ("entity", Value::Items(entity))])
+    Ok(vec![("error_code", code.into()), ("entity", Value::Repeated(entry.raw("entity")?))])
 }
 
 fn refused_user<'a>(change: &Record<'a>, code: i64) -> Result<Said<'a>, SessionEnd> {

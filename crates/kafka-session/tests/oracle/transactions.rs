@@ -12,6 +12,8 @@ use kafka_protocol::messages::{
     InitProducerIdRequest, TransactionalId, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 
+use message_access::SessionEnd;
+
 use crate::case::Case;
 use crate::connection::{Connection, text, topic};
 use crate::groups::group;
@@ -104,6 +106,23 @@ fn one_topic_that_is_refused_holds_the_others_back() {
         let expect = [("own-a", 55), ("theirs", 29), ("own-b", 55)];
         assert_eq!(told_of_added(&answer), expect.map(|(n, e)| (n.to_owned(), e)), "{version}");
     }
+}
+
+/// A request of 16 MiB may name millions of partitions: each is answered, and none is remembered. Topics are remembered,
+/// and are no more than one request may name.
+#[test]
+fn refusals_of_many_partitions_and_of_too_many_topics() {
+    let mut connection = Connection::new();
+    let many = AddPartitionsToTxnTopic::default()
+        .with_name(topic("own-a"))
+        .with_partitions((0..100_000).collect());
+    connection.ask(&added("theirs", &[]).with_v3_and_below_topics(vec![many]), 3);
+    let (_, answer) = connection.answered::<AddPartitionsToTxnRequest>(3).unwrap();
+    let partitions = &answer.results_by_topic_v3_and_below[0].results_by_partition;
+    assert!(partitions.iter().map(|partition| partition.partition_index).eq(0..100_000));
+    let too_many = vec!["own"; 10_001];
+    let frame = connection.frame(&added("theirs", &too_many), 3);
+    assert!(matches!(connection.client_says(&frame), Err(SessionEnd::Limit(_))));
 }
 
 #[test]
