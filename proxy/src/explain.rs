@@ -12,10 +12,11 @@
 //!
 //! A line whose `destination` names a `service` is about a call of this workload: which route and rule take it, and where
 //! they send it (`outbound`). One whose `destination` names a `gateway` is about a client of it: which listener takes it, and
-//! which rule (`gateway`).
+//! which rule (`gateway`). One with a `message` is about an operation at this workload's broker (`message`).
 
 mod gateway;
 mod input;
+mod message;
 mod outbound;
 
 use std::io::{self, BufRead, Write};
@@ -45,6 +46,7 @@ use data_plane::traffic::client;
 use data_plane::traffic::jwt::TokenRefusal;
 use input::RequestInput;
 pub(crate) use input::{InputLine, LineRead, read_line};
+pub(crate) use message::{parse_operation, parse_protocol};
 pub use outbound::{BackendAnswer, CalledServices, MirrorAnswer, RedirectAnswer, RouteAnswer};
 
 /// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order
@@ -69,6 +71,10 @@ pub use outbound::{BackendAnswer, CalledServices, MirrorAnswer, RedirectAnswer, 
 /// With "destination":{"gateway":"shop/edge","port":443} the line is a client's request to a Gateway,
 /// and the answer says which listener it belongs to ("listener":"shop/edge:https") and, as above,
 /// which route takes it. Without an "sni" the client names the request's host in its handshake.
+///
+/// With "message":{"protocol":"kafka","operation":"publish","topic":"orders"} in the place of a request the
+/// line is about an operation at this workload's broker; it may name "group", "queue", "stream", "clientId",
+/// "transactionalId" and "reply":true. The connection is judged first, as opaque bytes.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct ExplainArgs {
@@ -279,9 +285,10 @@ pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &InputLine) ->
     if let Some(refused) = authorize::plaintext(snapshot, &connection) {
         return ExplainAnswer::of(refused, None);
     }
-    match &line.request {
-        None => explain_opaque(config, snapshot, &connection),
-        Some(request) => match explain_request(config, snapshot, &connection, request) {
+    match (&line.request, &line.message) {
+        (None, Some(message)) => message::explain(config, snapshot, &connection, message),
+        (None, None) => explain_opaque(config, snapshot, &connection),
+        (Some(request), _) => match explain_request(config, snapshot, &connection, request) {
             Ok(answer) => answer,
             Err(refusal) => ExplainAnswer::deny(refusal.reason),
         },

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::message::MessageInput;
 use crate::policy_tools::recorded::RecordedTraffic;
 
 /// One line: who asks whom for what.
@@ -22,6 +23,8 @@ pub(crate) struct InputLine {
     connection: Option<ConnectionInput>,
     /// Absent: opaque bytes.
     pub(super) request: Option<RequestInput>,
+    /// An operation at this workload's broker.
+    pub(super) message: Option<MessageInput>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +156,12 @@ impl InputLine {
         if service.is_some() && gateway.is_some() {
             return Err("destination names a service and a gateway; name one".to_owned());
         }
+        let elsewhere = service.is_some() || gateway.is_some();
+        if line.message.is_some() && (line.request.is_some() || elsewhere) {
+            return Err(
+                "a message goes to this workload, and is no request: name it alone".to_owned()
+            );
+        }
         Ok(line)
     }
 
@@ -177,6 +186,7 @@ impl InputLine {
                 api_key: None,
                 recorded: true,
             }),
+            message: seen.message.as_ref().map(MessageInput::recorded),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod gateway;
 mod lines;
+mod messages;
 mod outbound;
 mod tokens;
 mod verdicts;

@@ -7,14 +7,17 @@ use std::path::Path;
 
 use anyhow::Context;
 use identity::SpiffeId;
+use message_access::{MessageProtocol, Operation};
 use serde::{Deserialize, Serialize, Serializer};
+
+use crate::explain::{parse_operation, parse_protocol};
 
 /// The longest line of a log that is read, bytes; the proxy writes no longer ones.
 const MAX_LINE: usize = 1 << 20;
 /// The largest log that is read, bytes: about a million requests, which are held in memory.
 const MAX_LOG: u64 = 512 << 20;
 
-/// One request, or one opaque connection, towards the app.
+/// One request, one opaque connection towards the app, or one operation of a client at a message broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordedTraffic {
     /// When it ended, as the record writes it.
@@ -31,6 +34,9 @@ pub struct RecordedTraffic {
     /// The request; `None` for opaque bytes.
     #[serde(flatten)]
     pub request: Option<RecordedRequest>,
+    /// The operation at a message broker.
+    #[serde(flatten)]
+    pub message: Option<RecordedMessage>,
     /// The status of the answer, where there was one.
     pub status: Option<u16>,
     /// `allow` or `deny`, where policy was asked.
@@ -46,6 +52,46 @@ pub struct RecordedRequest {
     pub host: String,
     /// The canonical path, without the query.
     pub path: String,
+}
+
+/// What a record keeps of an operation at a message broker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RecordedMessage {
+    /// The protocol.
+    #[serde(serialize_with = "protocol_name")]
+    pub protocol: MessageProtocol,
+    /// What the client asked for.
+    #[serde(serialize_with = "operation_name")]
+    pub operation: Operation,
+    /// The topic, subject or topic filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The consumer group, or the group of a shared subscription.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The queue group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// The client id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The transactional id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transactional_id: Option<String>,
+    /// Whether it answered a message that was just delivered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reply: bool,
+}
+
+fn protocol_name<S: Serializer>(protocol: &MessageProtocol, to: S) -> Result<S::Ok, S::Error> {
+    protocol.as_str().serialize(to)
+}
+
+fn operation_name<S: Serializer>(operation: &Operation, to: S) -> Result<S::Ok, S::Error> {
+    operation.as_str().serialize(to)
 }
 
 /// What policy said when it was recorded.
@@ -86,8 +132,27 @@ struct LogEntry {
     path: Option<String>,
     status: Option<u16>,
     decision: Option<RecordedDecision>,
+    /// Of a window: the operation at a broker. Of a log: what a line that is no record says.
+    message: Option<serde_json::Value>,
+    /// Of a log: the operation at a broker.
+    #[serde(flatten)]
+    operation: MessageEntry,
     #[serde(alias = "timestamp")]
     time: Option<serde_json::Value>,
+}
+
+/// An operation at a broker, as it is written.
+#[derive(Default, Deserialize)]
+struct MessageEntry {
+    protocol: Option<String>,
+    operation: Option<String>,
+    topic: Option<String>,
+    group: Option<String>,
+    queue: Option<String>,
+    stream: Option<String>,
+    client_id: Option<String>,
+    transactional_id: Option<String>,
+    reply: Option<bool>,
 }
 
 /// Reads the log or window in a file; `-` is stdin.
@@ -190,6 +255,13 @@ impl LogEntry {
             (None, ..) => None,
             _ => return None,
         };
+        let message = match self.message {
+            Some(written @ serde_json::Value::Object(_)) => {
+                Some(serde_json::from_value::<MessageEntry>(written).ok()?.recorded()?)
+            }
+            _ if self.kind.as_deref() == Some("message") => Some(self.operation.recorded()?),
+            _ => None,
+        };
         Some(RecordedTraffic {
             time: self.time.map(|time| time.as_str().map_or(time.to_string(), str::to_owned)),
             principal,
@@ -197,8 +269,25 @@ impl LogEntry {
             destination: self.destination?,
             sni: self.sni,
             request,
+            message,
             status: self.status,
             decision: Some(decision),
+        })
+    }
+}
+
+impl MessageEntry {
+    fn recorded(self) -> Option<RecordedMessage> {
+        Some(RecordedMessage {
+            protocol: parse_protocol(self.protocol.as_deref()?)?,
+            operation: parse_operation(self.operation.as_deref()?)?,
+            topic: self.topic,
+            group: self.group,
+            queue: self.queue,
+            stream: self.stream,
+            client_id: self.client_id,
+            transactional_id: self.transactional_id,
+            reply: self.reply.unwrap_or(false),
         })
     }
 }
@@ -226,6 +315,11 @@ mod tests {
             }
         };
         check("a request and a message", &format!("{REQUEST}\n{MESSAGE}\n"), Ok((1, 1)));
+        const OPERATION: &str = r#"{"timestamp":"t","kind":"message","direction":"inbound","destination":"10.0.0.9:4222","source_principal":"td/ns/a/sa/b","protocol":"nats","operation":"publish","topic":"a","decision":"deny","reason":"topic_denied"}"#;
+        check("an operation at a broker", OPERATION, Ok((1, 0)));
+        check("one of another version", &OPERATION.replace("publish", "peek"), Ok((0, 1)));
+        let window = r#"[{"decision":"deny","destination":"10.0.0.9:4222","time":1,"message":{"protocol":"mqtt","operation":"connect","client_id":"x"}}]"#;
+        check("one in a window", window, Ok((1, 0)));
         check("no request yet", MESSAGE, Ok((0, 1)));
         check("another's words between", &format!("oops\n{REQUEST}\n"), Ok((1, 0)));
         check("an empty window", "[]", Err("no record in it"));
