@@ -63,13 +63,18 @@ fn every_reason_is_on_the_reference_page() {
          Printed from the code by a test; `make reference` rewrites it. A reason is a stable word: refused callers get it in\n\
          `x-postern-reason`, log lines and metrics have it as `reason`, and as `closed` where a connection ended.\n",
     );
-    let sections: [Section; 3] = [
+    let sections: [Section; 4] = [
         (
             "Requests that are refused or fail",
             "gRPC callers get the status of the same meaning.",
             |heard| matches!(heard, ReasonAudience::Caller(_)),
         ),
         ("Other requests", "In logs and metrics only.", |heard| heard == ReasonAudience::Request),
+        (
+            "Operations at message brokers",
+            "Clients are told in the words of their protocol.",
+            |heard| heard == ReasonAudience::Message,
+        ),
         (
             "Connections",
             "`closed` is the class; `reason` in the log says more where there is more to say.",
@@ -82,7 +87,9 @@ fn every_reason_is_on_the_reference_page() {
         for reason in REASONS.iter().filter(|reason| belongs(reason.heard)) {
             let told = match reason.heard {
                 ReasonAudience::Caller(status) => status.to_string(),
-                ReasonAudience::Request | ReasonAudience::Connection => "`reason`".to_owned(),
+                ReasonAudience::Request | ReasonAudience::Message | ReasonAudience::Connection => {
+                    "`reason`".to_owned()
+                }
                 ReasonAudience::Closed => "`closed`".to_owned(),
             };
             writeln!(page, "| `{}` | {told} | {} | {} |", reason.code, reason.meaning, reason.next)
@@ -138,7 +145,7 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 32] = [
+const REASONS_MADE_IN: [&str; 34] = [
     "proxy/data-plane/src/http/api_refusal.rs",
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
@@ -159,6 +166,7 @@ const REASONS_MADE_IN: [&str; 32] = [
     "proxy/data-plane/src/traffic/inbound/arrival.rs",
     "proxy/data-plane/src/traffic/inbound/detect.rs",
     "proxy/data-plane/src/traffic/inbound/mesh_stream.rs",
+    "proxy/data-plane/src/traffic/events.rs",
     "proxy/data-plane/src/traffic/forward/attempts.rs",
     "proxy/data-plane/src/traffic/outbound/faults.rs",
     "proxy/data-plane/src/traffic/forward/routed.rs",
@@ -171,6 +179,7 @@ const REASONS_MADE_IN: [&str; 32] = [
     "policy/src/api_key.rs",
     "policy/src/decision.rs",
     "policy/src/path.rs",
+    "policy/src/topic/verdict.rs",
 ];
 /// Words in these files that are no reasons of a refusal: results of retries, reasons of a permit, answers to input, keys of a log line.
 const NO_REASONS: [&str; 14] = [

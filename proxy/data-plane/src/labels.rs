@@ -1,6 +1,8 @@
 //! The words by which connections are told apart: direction, protocol, and why one ended. What all layers, the log and the
 //! metrics call them.
 
+use message_access::MessageProtocol;
+
 /// Which way a connection goes, seen from the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -35,6 +37,12 @@ pub enum Protocol {
     Postern = 3,
     /// Opaque bytes.
     Tcp = 4,
+    /// NATS, with a decision for each operation.
+    Nats = 5,
+    /// MQTT, likewise.
+    Mqtt = 6,
+    /// Kafka, likewise.
+    Kafka = 7,
 }
 
 impl Protocol {
@@ -47,6 +55,27 @@ impl Protocol {
             Self::Http2 => "h2",
             Self::Postern => "postern/1",
             Self::Tcp => "tcp",
+            Self::Nats => "nats",
+            Self::Mqtt => "mqtt",
+            Self::Kafka => "kafka",
+        }
+    }
+
+    /// Whether the connection is judged as a whole and cannot be drained: opaque bytes, and the protocols of brokers,
+    /// where operations are judged beside that.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        self == Self::Tcp || self.messages().is_some()
+    }
+
+    /// The protocol of a broker that it is.
+    #[must_use]
+    pub fn messages(self) -> Option<MessageProtocol> {
+        match self {
+            Self::Nats => Some(MessageProtocol::Nats),
+            Self::Mqtt => Some(MessageProtocol::Mqtt),
+            Self::Kafka => Some(MessageProtocol::Kafka),
+            _ => None,
         }
     }
 
@@ -58,7 +87,20 @@ impl Protocol {
             2 => Self::Http2,
             3 => Self::Postern,
             4 => Self::Tcp,
+            5 => Self::Nats,
+            6 => Self::Mqtt,
+            7 => Self::Kafka,
             _ => Self::Unknown,
+        }
+    }
+}
+
+impl From<MessageProtocol> for Protocol {
+    fn from(protocol: MessageProtocol) -> Self {
+        match protocol {
+            MessageProtocol::Nats => Self::Nats,
+            MessageProtocol::Mqtt => Self::Mqtt,
+            MessageProtocol::Kafka => Self::Kafka,
         }
     }
 }

@@ -172,6 +172,30 @@ limits! {
         "HTTP/2 streams a peer may have reset before we got to them, and streams of one connection that it may make us reset by breaking the protocol; more closes the connection.",
         "Honest clients reset a few and break nothing; a flood hits it within one packet (S-01).";
 
+    // Messages.
+    "natsMessageBytes" nats_message_bytes: ByteSize = ByteSize(1 << 20), ByteSize(1 << 10), ByteSize(64 << 20);
+        "Bytes of the headers and the payload of a NATS message; a longer one ends the connection.",
+        "What NATS servers take by default (`max_payload`).";
+    "mqttPacketBytes" mqtt_packet_bytes: ByteSize = ByteSize(1 << 20), ByteSize(1 << 10), ByteSize(256 << 20);
+        "Bytes of an MQTT packet, from either side; a longer one ends the connection.",
+        "The protocol allows 256 MiB, and devices send a few KiB: what the large brokers take by default.";
+    "kafkaRequestBytes" kafka_request_bytes: ByteSize = ByteSize(16 << 20), ByteSize(64 << 10), ByteSize(128 << 20);
+        "Bytes of a Kafka request; a longer one ends the connection.",
+        "Clients send batches of 1 MiB by default, a few of them in a request.";
+    "eventsInFlight" events_in_flight: u32 = 1024, 1, 65_536;
+        "Requests of one client at a broker that wait for their answer; beyond it no more of the client is read.",
+        "Clients pipeline five (Kafka) or some hundreds; what is remembered of each is small.";
+    "eventSubscriptions" event_subscriptions: u32 = 10_000, 1, 1_000_000;
+        "Subscriptions that one connection to a broker may have open; one more ends it.",
+        "Every subject of a large service; each is judged again when policy changes.";
+    "eventGreetingTimeout" event_greeting_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "From the moment a connection to a broker is let in until the client has introduced itself as its protocol asks.",
+        "As for the first request of HTTP: a round trip or two, on a slow network.";
+    "eventMemory" event_memory: ByteSize = ByteSize(128 << 20), ByteSize(1 << 20), ByteSize(2 << 30);
+        "Bytes of messages that are held because they are not whole yet or not written, of all connections to brokers together, \
+         beyond 128 KiB of each; a connection that needs more is closed.",
+        "Eight of the longest Kafka requests at once, or a hundred usual ones; a flood of beginnings takes no more (S-49).";
+
     // Upstream.
     "connectTimeout" connect_timeout: Duration = Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(60);
         "To reach another proxy or service.",

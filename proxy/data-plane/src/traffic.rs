@@ -20,7 +20,6 @@ pub mod decisions;
 pub mod demand;
 pub mod edge;
 pub(crate) mod egress;
-#[allow(dead_code, reason = "ports are declared for it next")]
 pub(crate) mod events;
 pub mod exchange;
 pub(crate) mod forward;

@@ -212,9 +212,9 @@ impl Connection {
     /// The moment at which bytes of this protocol must end because of a certificate; `u64::MAX` when there is none.
     /// Opaque bytes cannot be drained, so they have until the certificate's end.
     pub fn expiry(&self) -> u64 {
-        let opaque = self.protocol() == Protocol::Tcp;
+        let stream = self.protocol().is_stream();
         let moments =
-            self.bounds().map(|bounds| if opaque { bounds.expires } else { bounds.drain_at });
+            self.bounds().map(|bounds| if stream { bounds.expires } else { bounds.drain_at });
         moments.min().unwrap_or(u64::MAX)
     }
 

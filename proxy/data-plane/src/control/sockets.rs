@@ -151,8 +151,11 @@ fn cannot_bind(what: &impl Debug, address: SocketAddr) -> String {
 
 fn purposes(config: &Config) -> Vec<(SocketAddr, ListenerPurpose)> {
     let inbound = config.inbound.bind.iter().map(|a| (*a, ListenerPurpose::Inbound));
-    let explicit_in =
-        config.inbound.listeners.iter().map(|l| (l.bind, ListenerPurpose::InboundListener(*l)));
+    let explicit_in = config
+        .inbound
+        .listeners
+        .iter()
+        .map(|l| (l.bind, ListenerPurpose::InboundListener(l.clone())));
     let outbound = config.outbound.bind.iter().map(|a| (*a, ListenerPurpose::Outbound));
     let explicit_out = config
         .outbound

@@ -208,6 +208,16 @@ metrics! {
     "postern_api_documents_stale" pub api_documents_stale: IntGauge [];
         "Files with descriptions of APIs that were refused: the last good one is in force, if there was one",
         "A file that an ApiSchema names has changed.";
+    // Messages.
+    "postern_messages_total" messages: IntCounterVec ["protocol", "operation", "decision", "policy"];
+        "Operations that clients asked of a broker, by decision and by the policy that took it; `default` where none did",
+        "An operation is judged.";
+    "postern_subscriptions_open" subscriptions_open: IntGaugeVec ["protocol"];
+        "Subscriptions that are open at a broker through this proxy",
+        "A subscription begins or ends, or its connection does.";
+    "postern_message_errors_total" message_errors: IntCounterVec ["protocol", "reason"];
+        "Connections to a broker that the proxy ended for what was said on them, by reason",
+        "A client or broker breaks the protocol, speaks a version that is not known, or exceeds a limit.";
     // Callers that abuse.
     "postern_abuse_total" abuse: IntCounterVec ["policy", "action"];
         "What AbusePolicies did: detected (a caller would be blocked, if `mode` were block), would_refuse (a request of such \

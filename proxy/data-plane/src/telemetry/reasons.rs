@@ -10,6 +10,8 @@ pub enum ReasonAudience {
     Caller(u16),
     /// The log and the metrics of requests.
     Request,
+    /// The log of operations at brokers, in `reason`; the client is told in the words of its protocol.
+    Message,
     /// The log of connections, in `reason`, where it says more than `closed`.
     Connection,
     /// The log and the metrics of connections, in `closed` (log) and `reason` (metric).
@@ -42,6 +44,10 @@ const fn request(code: &'static str, meaning: &'static str, next: &'static str) 
     Reason { code, heard: ReasonAudience::Request, meaning, next }
 }
 
+const fn message(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
+    Reason { code, heard: ReasonAudience::Message, meaning, next }
+}
+
 const fn connection(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
     Reason { code, heard: ReasonAudience::Connection, meaning, next }
 }
@@ -60,6 +66,7 @@ const API: &str =
 const SIGN_IN: &str = "The log line of the gateway has the words; docs/sign-in.md.";
 const EXPLAIN: &str =
     "The log line names the rule, or the nearest miss; `postern-proxy explain` answers it offline.";
+const EVENTS: &str = "The log line of the connection has the words; docs/events.md.";
 const NOTHING: &str = "Nothing.";
 const CERTIFICATE: &str = "`GET /certificates` of both proxies; docs/certificates.md.";
 
@@ -766,5 +773,38 @@ pub const REASONS: &[Reason] = &[
         "loop",
         "The destination is one of the proxy's own ports.",
         "`postern-proxy redirect verify`; the app must not use these ports.",
+    ),
+    // Messages.
+    message(
+        "topic_denied",
+        "No TopicPolicy allows the operation on the topic (the subject, the stream, the transactional id), or one denies it.",
+        EXPLAIN,
+    ),
+    message(
+        "group_denied",
+        "No TopicPolicy allows the operation in the consumer group, or one denies it.",
+        EXPLAIN,
+    ),
+    message(
+        "client_id_denied",
+        "The client id of the MQTT session is not the caller's own, and no TopicPolicy gives it to the caller.",
+        "A client id that is `NAMESPACE.ACCOUNT` of the caller, alone or before a dot, needs no policy; docs/events.md.",
+    ),
+    message(
+        "cluster_denied",
+        "The operation is what brokers do among themselves, and no TopicPolicy allows it.",
+        EXPLAIN,
+    ),
+    connection(
+        "event_version",
+        "A client or broker speaks a version of the broker's protocol, or asks for a part of it, that is not supported.",
+        EVENTS,
+    ),
+    connection("event_malformed", "A client or broker broke the broker's protocol.", EVENTS),
+    connection(
+        "event_limit",
+        "A client or broker exceeded a limit (`limits.eventMemory` and those beside it), or the client did not introduce \
+         itself within `limits.eventGreetingTimeout`.",
+        EVENTS,
     ),
 ];

@@ -151,7 +151,7 @@ pub fn still_allows(snapshot: &Snapshot, connection: &registry::Connection) -> b
     match connection.protocol() {
         // Not authorized yet: its first check is still to come.
         Protocol::Unknown => true,
-        Protocol::Tcp => snapshot.authorize_opaque(&facts).is_ok(),
+        stream if stream.is_stream() => snapshot.authorize_opaque(&facts).is_ok(),
         _ => !matches!(snapshot.connection_verdict(&facts), ConnectionVerdict::Deny(_)),
     }
 }

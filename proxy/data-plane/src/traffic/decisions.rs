@@ -1,5 +1,6 @@
 //! The latest decisions, for a person who asks "who was refused just now, and by which rule?".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::{ConnectionFacts, Decider, NearestMiss};
@@ -36,12 +37,27 @@ pub struct DecisionRecord {
     pub host: Option<String>,
     /// The canonical path without query; null for opaque bytes.
     pub path: Option<String>,
+    /// The operation at a broker, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<DecidedMessage>,
     /// After a refusal because no rule matched: the rule that came nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestMiss>,
     /// What policies that are not enforced would have decided otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would: Vec<ShadowDecision>,
+}
+
+/// An operation at a broker, in the fields that `explain` takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct DecidedMessage {
+    /// The protocol.
+    pub protocol: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// What it names: `topic`, `group`, and so on.
+    #[serde(flatten)]
+    pub names: BTreeMap<&'static str, Box<str>>,
 }
 
 impl DecisionRecord {
@@ -66,6 +82,7 @@ impl DecisionRecord {
             method: request_facts.map(|request_facts| request_facts.method.to_string()),
             host: request_facts.map(|request_facts| request_facts.host.to_string()),
             path: request_facts.map(|request_facts| request_facts.path.as_str().to_owned()),
+            message: None,
             nearest: verdict.nearest.clone(),
             would: verdict.shadow.clone(),
         }
@@ -76,7 +93,10 @@ impl DecisionRecord {
 impl RecordSize for DecisionRecord {
     fn bytes(&self) -> usize {
         let texts = [&self.sni, &self.method, &self.host, &self.path, &self.source_principal];
-        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        let names = self.message.iter().flat_map(|message| message.names.values());
+        size_of::<Self>()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + names.map(|name| name.len()).sum::<usize>()
     }
 }
 
@@ -103,6 +123,7 @@ mod tests {
             method: Some("GET".to_owned()),
             host: Some("cart".to_owned()),
             path: Some("x".repeat(path)),
+            message: None,
             nearest: None,
             would: Vec::new(),
         }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use identity::verify::HandshakeSide;
+use message_access::MessageProtocol;
 use policy::{Denial, DenyReason, Permit};
 use tokio::net::TcpStream;
 
@@ -25,6 +26,7 @@ use crate::telemetry::metrics::TrafficLabels;
 use crate::traffic::app::{self, AppAddress};
 use crate::traffic::authorize::{self, AuthorizationVerdict};
 use crate::traffic::decisions::DecisionRecord;
+use crate::traffic::events::BrokerConnection;
 use crate::traffic::exchange::ExchangeHandler;
 use crate::traffic::judge::{self, OpaqueKind};
 use crate::traffic::opaque;
@@ -184,6 +186,9 @@ impl InboundConnection {
         self.worker.state.metrics.connections(&self.labels(protocol)).inc();
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
+        if let Some(messages) = protocol.messages() {
+            return Box::pin(self.events(metered, messages, record)).await;
+        }
         let closed = match protocol {
             // Boxed: a connection that carries the one is not to hold the room that the other takes.
             Protocol::Tcp => return Box::pin(self.opaque(metered, OpaqueKind::Tcp, record)).await,
@@ -222,6 +227,38 @@ impl InboundConnection {
         record: &mut ConnectionRecord,
     ) -> Result<(), ConnectionRefusal> {
         self.connection.set_protocol(Protocol::Tcp);
+        let app = self.open_app(carries, record).await?;
+        let aborters = [self.aborter.clone(), app.aborter()];
+        let ended = opaque::copy_both_ways(client, app, &self.connection, &aborters).await;
+        record.ended(ended, ended.as_str());
+        Ok(())
+    }
+
+    /// The protocol of a broker: one decision about the connection, then one about each operation.
+    async fn events(
+        &self,
+        client: MeteredIo,
+        protocol: MessageProtocol,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), ConnectionRefusal> {
+        let broker = self.open_app(OpaqueKind::Tcp, record).await?;
+        let carried = BrokerConnection {
+            worker: &self.worker,
+            connection: &self.connection,
+            protocol,
+            advertised: self.arrival.advertised.as_deref(),
+            aborters: [self.aborter.clone(), broker.aborter()],
+        };
+        carried.carry(client, broker, record).await;
+        Ok(())
+    }
+
+    /// A connection to the app, where policy lets the bytes in.
+    async fn open_app(
+        &self,
+        carries: OpaqueKind,
+        record: &mut ConnectionRecord,
+    ) -> Result<AbortableStream, ConnectionRefusal> {
         let permit = match judge::bytes(&self.worker.state, &self.connection, carries, record) {
             Ok(permit) => permit,
             Err(denial) => {
@@ -236,10 +273,7 @@ impl InboundConnection {
             },
         )?;
         self.connection.enter_phase(ConnectionPhase::Busy, self.worker.state.clock.coarse());
-        let aborters = [self.aborter.clone(), app.aborter()];
-        let ended = opaque::copy_both_ways(client, app, &self.connection, &aborters).await;
-        record.ended(ended, ended.as_str());
-        Ok(())
+        Ok(app)
     }
 
     /// Counts a verdict on the connection as a whole, and records it for `/decisions` and the log.

@@ -37,15 +37,20 @@ pub async fn copy_both_ways(
         Ok(()) => CloseReason::Done,
         Err(error) => {
             aborters.iter().for_each(StreamAborter::abort);
-            // The mesh connection may have been cut before the notification arrived here.
-            let cut = connection.closing().filter(|reason| !reason.is_graceful());
-            cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {
-                // The other side cuts at the same second.
-                true => CloseReason::CertificateEnded,
-                false => cut_reason(&error),
-            })
+            broken_reason(connection, &error)
         }
     }
+}
+
+/// Why a side broke.
+pub(crate) fn broken_reason(connection: &Connection, error: &io::Error) -> CloseReason {
+    // The mesh connection may have been cut before the notification arrived here.
+    let cut = connection.closing().filter(|reason| !reason.is_graceful());
+    cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {
+        // The other side cuts at the same second.
+        true => CloseReason::CertificateEnded,
+        false => cut_reason(error),
+    })
 }
 
 /// Copies until both directions have ended.
@@ -138,7 +143,7 @@ fn yield_now<T>(cx: &mut Context<'_>) -> Poll<T> {
 
 /// Opaque bytes have no point at which they could end gracefully, so only an abort cuts them: not a drain, but its
 /// deadline; not the approaching end of a certificate, but the end itself.
-async fn until_cut(connection: &Connection) -> CloseReason {
+pub(crate) async fn until_cut(connection: &Connection) -> CloseReason {
     loop {
         let reason = connection.asked_to_close().await;
         if !reason.is_graceful() {

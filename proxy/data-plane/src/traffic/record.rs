@@ -69,6 +69,13 @@ impl Recorder {
         Self { clock, metrics, log, access_log, connections, tracer }
     }
 
+    /// Writes one line about something that was refused or that somebody asked to be told of, unless nothing is logged.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.access_log.wants(false) {
+            self.log.append(write);
+        }
+    }
+
     /// Flushes the pending lines and spans.
     pub fn flush(&self) {
         self.log.flush();

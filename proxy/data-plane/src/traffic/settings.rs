@@ -74,6 +74,8 @@ pub struct InboundConfig {
     pub listeners: Vec<InboundListener>,
     /// Whose `x-forwarded-for` is trusted (`forwardedFor`). Default: nobody's.
     pub forwarded_for: ForwardedFor,
+    /// Whether messages that clients publish carry their principal (`messageSource`). Default: no.
+    pub message_source: bool,
 }
 
 /// Which peers are trusted to name the client behind them.
@@ -96,7 +98,7 @@ pub struct InboundPort {
 }
 
 /// An explicit inbound listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundListener {
     /// Where peers connect.
     pub bind: SocketAddr,
@@ -106,6 +108,8 @@ pub struct InboundListener {
     pub protocol: Protocol,
     /// The mTLS mode, when it has one of its own.
     pub mtls: Option<MtlsMode>,
+    /// Where clients of a Kafka listener reach each broker, by its node id. Default: as the brokers say.
+    pub advertise: Arc<BTreeMap<i32, SocketAddr>>,
 }
 
 /// An explicit outbound listener: a client that connects here calls this service.

@@ -36,6 +36,7 @@ use crate::traffic::client_credentials::added::AddedTokens;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::edge::Edge;
+use crate::traffic::held_memory::MemoryBudget;
 use crate::traffic::introspection::desk::IntrospectionDesk;
 use crate::traffic::jwt::UsedProofs;
 use crate::traffic::provider_calls::ProviderCalls;
@@ -66,6 +67,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The latest detections of ThreatPolicies, for `GET /detections`.
     pub detections: RecentDetections,
+    /// What sessions with brokers hold of messages, all together.
+    pub(crate) event_memory: MemoryBudget,
     /// By what requests are looked through for attacks.
     pub threats: ThreatInspector,
     /// The keys of token issuers.
@@ -156,6 +159,7 @@ impl ProxyState {
         let introspections = IntrospectionDesk::new(provider_calls.clone(), clock.clone());
         let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         let callers = usize::try_from(settings.limits.abuse_callers)?;
+        let event_memory = usize::try_from(settings.limits.event_memory.0)?;
         Ok(Arc::new(Self {
             rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
             api_schemas: ApiSchemas::default(),
@@ -173,6 +177,7 @@ impl ProxyState {
             spans,
             decisions: RecentDecisions::new(recent),
             detections: RecentDetections::new(detections),
+            event_memory: MemoryBudget::new(event_memory),
             threats: ThreatInspector::new(&settings.limits),
             token_keys: TokenKeys::default(),
             sign_ins: SignIns::default(),

@@ -17,6 +17,9 @@ use crate::traffic::settings::{
 /// The most explicit listeners of one direction: each costs a socket a worker.
 const MAX_LISTENERS: usize = 256;
 
+/// The most brokers of a Kafka cluster that a listener names.
+const MAX_BROKERS: usize = 1000;
+
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("http", Protocol::Http),
     ("http2", Protocol::Http2),
@@ -46,6 +49,7 @@ pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> 
             ports: BTreeMap::new(),
             listeners: Vec::new(),
             forwarded_for: ForwardedFor::default(),
+            message_source: false,
         };
     };
     let bind = bind(reader, map.take("bind"), &default);
@@ -53,8 +57,15 @@ pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> 
     let listeners = each(reader, map.take("listeners"), inbound_listener);
     refuse_two_modes(reader, map.mark(), &ports, &listeners);
     let forwarded_for = map.take("forwardedFor").and_then(|v| forwarded_for(reader, v));
+    let message_source = map.take("messageSource").and_then(|v| reader.boolean(v));
     map.finish(reader);
-    InboundConfig { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
+    InboundConfig {
+        bind,
+        ports,
+        listeners,
+        forwarded_for: forwarded_for.unwrap_or_default(),
+        message_source: message_source.unwrap_or(false),
+    }
 }
 
 /// Modes, like policies, apply to the app's port: a listener that accepts plaintext for it would open the others, too.
@@ -126,13 +137,42 @@ fn inbound_listener(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Inb
     let forward = map.require(reader, "forward").and_then(|v| forward_address(reader, v));
     let protocol = map.take("protocol").and_then(|v| reader.choice(v, PROTOCOLS));
     let mtls = map.take("mtls").and_then(|v| reader.choice(v, MTLS_MODES));
+    let advertise = map.take("advertise");
+    let advertise = advertise.map(|v| advertised_brokers(reader, v, protocol)).unwrap_or_default();
     map.finish(reader);
     Some(InboundListener {
         bind: bind?,
         forward: forward?,
         protocol: protocol.unwrap_or(Protocol::Auto),
         mtls,
+        advertise: advertise.into(),
     })
+}
+
+/// Where clients reach each broker of Kafka, by its node id. Clients take no other address for one.
+fn advertised_brokers(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    protocol: Option<Protocol>,
+) -> BTreeMap<i32, SocketAddr> {
+    let mut brokers = BTreeMap::new();
+    if protocol != Some(Protocol::Kafka) {
+        reader.report_value(value, "`advertise` beside `protocol: kafka` only", None);
+        return brokers;
+    }
+    let Some(mut map) = reader.mapping(value) else { return brokers };
+    for (key, value) in map.entries().into_iter().take(MAX_BROKERS) {
+        match key.text.parse::<i32>().ok().filter(|node| *node >= 0) {
+            Some(node) => brokers.extend(address(reader, value).map(|address| (node, address))),
+            None => reader.report(
+                key.mark,
+                format!("`{}` in `advertise`", key.text),
+                "the node id of a broker, from 0",
+                None,
+            ),
+        }
+    }
+    brokers
 }
 
 pub(super) fn outbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> OutboundConfig {

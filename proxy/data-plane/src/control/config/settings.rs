@@ -252,6 +252,19 @@ pub const SETTINGS: &[Setting] = &[
         "The mode of the app's port; the same wherever that port stands.",
     ),
     setting(
+        "inbound.listeners[].advertise.NODE",
+        ADDRESS,
+        Means("what the brokers say"),
+        "With `protocol: kafka`: where clients reach the broker with this node id. Once one is named, no other is shown.",
+    ),
+    setting(
+        "inbound.messageSource",
+        "`true`, `false`",
+        Is("false"),
+        "Whether each message that a client publishes carries its principal: `Postern-Source`, a NATS header or an MQTT 5 \
+         user property. What clients write in its place is removed in any case.",
+    ),
+    setting(
         "inbound.forwardedFor.from",
         "a list of principals",
         Required,

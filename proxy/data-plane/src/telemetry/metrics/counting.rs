@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use message_access::{MessageProtocol, Operation};
 use prometheus::core::Collector as _;
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
@@ -97,6 +98,31 @@ impl Metrics {
         let rule = rule.map(|r| r.to_string());
         let rule = rule.as_deref().unwrap_or("");
         self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
+    }
+
+    /// The counter of operations at a broker that one policy decided; `default` stands for none.
+    #[must_use]
+    pub fn messages(
+        &self,
+        protocol: MessageProtocol,
+        operation: Operation,
+        decision: &'static str,
+        policy: Option<&str>,
+    ) -> IntCounter {
+        let policy = policy.unwrap_or("default");
+        let values = [protocol.as_str(), operation.as_str(), decision, policy];
+        self.messages.with_label_values(&values)
+    }
+
+    /// Subscriptions open at brokers of this protocol.
+    #[must_use]
+    pub fn subscriptions_open(&self, protocol: MessageProtocol) -> IntGauge {
+        self.subscriptions_open.with_label_values(&[protocol.as_str()])
+    }
+
+    /// Counts a connection to a broker that ended for what was said on it.
+    pub fn message_error(&self, protocol: MessageProtocol, reason: &'static str) {
+        self.message_errors.with_label_values(&[protocol.as_str(), reason]).inc();
     }
 
     /// Counts a token that its issuer was asked about.

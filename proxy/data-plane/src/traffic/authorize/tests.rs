@@ -24,7 +24,7 @@ const QUESTIONS: &[&str] = &[
     "nearest_miss(",
     "authorize_message(",
     "nearest_message_miss(",
-    "audited_by(",
+    "snapshot.audited_by(",
     ".shadow(",
 ];
 

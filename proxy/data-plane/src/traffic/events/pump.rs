@@ -16,6 +16,7 @@ use super::outgoing::Outgoing;
 use super::review::SessionReview;
 use super::upkeep::Upkeep;
 use crate::connection::net::{CHUNK, Io};
+use crate::labels::CloseReason;
 
 /// How many bytes are taken in before the other tasks of the worker have their turn: about a millisecond of work, where a
 /// client sends the smallest messages.
@@ -39,6 +40,8 @@ pub(super) enum PumpEnd {
     Session(SessionEnd),
     /// The client has not introduced itself in time.
     Silent,
+    /// It may not be open any longer.
+    Cut(CloseReason),
 }
 
 impl From<io::Error> for PumpEnd {
@@ -228,6 +231,15 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
         // What goes wrong after the last words is of no interest, nor is who does not end.
         let _ = timeout(LAST_WORDS, all).await;
         said
+    }
+
+    /// Ends both directions from outside of the protocol. Returns whether that was in order: a session that has nothing to
+    /// say to that leaves both sides to find out.
+    pub(super) async fn dismiss(&mut self) -> bool {
+        self.spoken.session.dismissed(&mut self.output);
+        let speaks = !self.output.is_empty();
+        self.take_output();
+        speaks && self.say_last_words().await
     }
 
     fn now(&self) -> Moment {

@@ -1,6 +1,8 @@
 //! The destination of an inbound connection, and whether it is served here.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use policy::Protocol;
 use tokio::net::TcpStream;
@@ -11,7 +13,7 @@ use crate::traffic::settings::InboundListener;
 use crate::traffic::state::ProxyState;
 
 /// The destination of an inbound connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct InboundDestination {
     /// The address the client dialled; a mesh stream must name the same.
     pub(crate) dialled: SocketAddr,
@@ -19,6 +21,8 @@ pub(crate) struct InboundDestination {
     pub(crate) app: SocketAddr,
     /// What the port is declared to speak.
     pub(crate) declared_protocol: Protocol,
+    /// Where it came to an explicit listener: what clients of that are told of the brokers behind it, by node id.
+    pub(crate) advertised: Option<Arc<BTreeMap<i32, SocketAddr>>>,
     source: Option<IpAddr>,
 }
 
@@ -40,6 +44,7 @@ impl InboundDestination {
                 dialled,
                 app: listener.forward,
                 declared_protocol: listener.protocol,
+                advertised: Some(Arc::clone(&listener.advertise)),
                 source: None,
             });
         }
@@ -55,13 +60,15 @@ impl InboundDestination {
             IpAddr::V4(_) => IpAddr::V4(settings.interception.source4),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
-        Ok(Self { dialled: original, app: original, declared_protocol, source: Some(source) })
+        let (dialled, app, source) = (original, original, Some(source));
+        Ok(Self { dialled, app, declared_protocol, advertised: None, source })
     }
 
     /// The destination of a connection that came to this app itself.
     #[cfg(test)]
     pub(crate) fn at(app: SocketAddr) -> Self {
-        Self { dialled: app, app, declared_protocol: Protocol::Http, source: None }
+        let (declared_protocol, advertised) = (Protocol::Http, None);
+        Self { dialled: app, app, declared_protocol, advertised, source: None }
     }
 
     /// How the app is dialled.

@@ -54,6 +54,10 @@ impl InboundConnection {
         let declared = self.arrival.declared_protocol;
         match (alpn, declared) {
             (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
+            (_, declared) if declared.messages().is_some() => {
+                let protocol = declared.messages().map_or(Protocol::Unknown, Protocol::from);
+                return Ok((protocol, Bytes::new()));
+            }
             (_, Declared::Tcp | Declared::Tls) => return Ok((Protocol::Tcp, Bytes::new())),
             (Alpn::H2, _) => return Ok((Protocol::Http2, Bytes::new())),
             (Alpn::Http11, _) => return Ok((Protocol::Http1, Bytes::new())),
@@ -87,7 +91,8 @@ impl InboundConnection {
 
     fn may_be_server_first(&self) -> bool {
         match self.arrival.declared_protocol {
-            Declared::Tcp => true,
+            // A NATS server speaks first.
+            Declared::Tcp | Declared::Nats => true,
             Declared::Auto => !self.must_be_http(),
             _ => false,
         }

@@ -44,7 +44,7 @@ impl InboundConnection {
         );
         let inner = Arc::new(Self {
             worker: self.worker.clone(),
-            arrival: self.arrival,
+            arrival: self.arrival.clone(),
             connection,
             aborter: StreamAborter::default(),
         });
