@@ -53,6 +53,17 @@ pub(crate) struct Revoked {
     pub(crate) queue: Option<Box<str>>,
 }
 
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The client gets it.
+    Passes,
+    /// The client gets it, and wanted no more than that: the subscription is closed.
+    Last,
+    /// The subscription is closed or was taken back.
+    Dropped,
+}
+
 impl Subscriptions {
     pub(crate) fn new(limit: usize) -> Self {
         Self { by_sid: HashMap::new(), revoked: 0, limit, bytes: 0 }
@@ -94,27 +105,34 @@ impl Subscriptions {
         self.by_sid.insert(sid.into(), subscription);
     }
 
-    /// The client wants no more, or none after so many of all that came and will come.
-    pub(crate) fn unsubscribe(&mut self, sid: &str, messages: Option<usize>) {
+    /// The client wants no more, or none after so many of all that came and will come. Whether it stays open for those.
+    pub(crate) fn unsubscribe(&mut self, sid: &str, messages: Option<usize>) -> bool {
         let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
-            return;
+            return false;
         };
         match messages.filter(|messages| *messages > subscription.delivered) {
-            Some(messages) => subscription.at_most = Some(messages),
-            None => self.close(sid),
+            Some(messages) => {
+                subscription.at_most = Some(messages);
+                true
+            }
+            None => {
+                self.close(sid);
+                false
+            }
         }
     }
 
-    /// A message came. Whether the client gets it: not, if the subscription is closed or was taken back.
-    pub(crate) fn delivered(&mut self, sid: &str) -> bool {
+    /// A message came.
+    pub(crate) fn delivered(&mut self, sid: &str) -> Delivery {
         let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
-            return false;
+            return Delivery::Dropped;
         };
         subscription.delivered = subscription.delivered.saturating_add(1);
         if subscription.at_most == Some(subscription.delivered) {
             self.close(sid);
+            return Delivery::Last;
         }
-        true
+        Delivery::Passes
     }
 
     fn close(&mut self, sid: &str) {

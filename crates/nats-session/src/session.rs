@@ -69,6 +69,17 @@ impl NatsSession {
         }
     }
 
+    /// Closes a subscription at the broker.
+    fn unsubscribe(&mut self, sid: &str, to_broker: &mut VecDeque<Bytes>) {
+        let line = client::unsubscribe(sid);
+        if self.client.is_within_message() {
+            self.asked_later.push_back(line);
+        } else {
+            to_broker.push_back(line);
+        }
+        self.order.await_ours();
+    }
+
     /// Answers the client, in its turn.
     fn tell(&mut self, answer: Bytes, to_client: &mut VecDeque<Bytes>) {
         if let Some(answer) = self.order.answer(answer) {
@@ -117,8 +128,9 @@ impl Session for NatsSession {
         _: &mut dyn Judge,
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
-        let said = self.hear_broker(bytes, now, &mut output.to_client);
-        said.map_err(|end| self.ended(end, &mut output.to_client))
+        let Output { to_client, to_broker } = output;
+        let said = self.hear_broker(bytes, now, to_client, to_broker);
+        said.map_err(|end| self.ended(end, to_client))
     }
 
     /// Each open subscription is judged again. What is not allowed any more is closed at the broker, the client is told, and
@@ -130,13 +142,7 @@ impl Session for NatsSession {
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
         for taken in self.subscriptions.revoke(|request| judge.would_allow(request)) {
-            let unsubscribe = Bytes::from(format!("UNSUB {}\r\n", taken.sid));
-            if self.client.is_within_message() {
-                self.asked_later.push_back(unsubscribe);
-            } else {
-                output.to_broker.push_back(unsubscribe);
-            }
-            self.order.await_ours();
+            self.unsubscribe(&taken.sid, &mut output.to_broker);
             let told = refusal::revoked(&taken.subject, taken.queue.as_deref(), &taken.sid);
             self.tell(told, &mut output.to_client);
         }

@@ -83,6 +83,14 @@ pub(crate) fn is_literal(subject: &str) -> bool {
         && !subject.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
+/// Whether this can be subscribed to: as above, but for `*` as any token and `>` as the last.
+pub(crate) fn is_pattern(subject: &str) -> bool {
+    let head =
+        subject.strip_suffix('>').map_or(subject, |head| head.strip_suffix('.').unwrap_or(head));
+    let is_token = |token: &str| token == "*" || is_literal(token);
+    subject == ">" || head.split('.').all(is_token)
+}
+
 /// Whether a subject lies in the inbox that a caller of this principal has, `<trust domain>/ns/<namespace>/sa/<service
 /// account>`: `_INBOX.<namespace>.<service account>.`, where each dot in the name of the account is written `_`. Whether the
 /// caller is of the broker's own trust domain, the policy knows.

@@ -8,7 +8,7 @@ use message_access::{AccessRequest, Operation, SessionEnd};
 
 use crate::json::Object;
 use crate::line::malformed;
-use crate::subject::Destination;
+use crate::subject::{self, Destination};
 
 /// The longest body of a request that is read whole. The longest of real ones is a stream with thousands of subjects.
 pub(crate) const BODY_BYTES: usize = 256 * 1024;
@@ -81,6 +81,17 @@ pub(crate) struct Call {
 impl Call {
     fn of(needs: Vec<Need>) -> Self {
         Self { needs, ..Self::default() }
+    }
+}
+
+/// Whether this is the subject of a request at all: without wildcards, but for the filter of a consumer that stands behind
+/// its name (`CONSUMER.CREATE.<stream>.<name>.<filter>`).
+pub(crate) fn is_request(api: &str) -> bool {
+    let filter = tail(api, 4).filter(|_| api.starts_with("CONSUMER.CREATE."));
+    let head = filter.and_then(|filter| api.strip_suffix(filter)?.strip_suffix('.'));
+    match (head, filter) {
+        (Some(head), Some(filter)) => subject::is_literal(head) && subject::is_pattern(filter),
+        _ => subject::is_literal(api),
     }
 }
 

@@ -64,3 +64,27 @@ fn all_that_a_pattern_with_placeholders_can_become() {
         assert_eq!(reach(pattern), expect, "{pattern}");
     }
 }
+
+#[test]
+fn wildcards_only_in_the_filter_of_a_consumer() {
+    for (api, expect) in [
+        ("STREAM.INFO.S", true),
+        ("STREAM.INFO.*", false),
+        ("STREAM.INFO.>", false),
+        ("STREAM.INFO.", false),
+        ("CONSUMER.CREATE.S.c", true),
+        ("CONSUMER.CREATE.S.c.a.b", true),
+        ("CONSUMER.CREATE.S.c.a.*", true),
+        ("CONSUMER.CREATE.S.c.>", true),
+        ("CONSUMER.CREATE.S.c.>.a", false),
+        ("CONSUMER.CREATE.S.c.a..b", false),
+        ("CONSUMER.CREATE.S.c.", false),
+        ("CONSUMER.CREATE.*.c.a", false),
+        ("CONSUMER.CREATE.S.*.a", false),
+        ("CONSUMER.CREATE.S.>", false),
+        ("CONSUMER.MSG.NEXT.S.*", false),
+        ("DIRECT.GET.S.a.*", false),
+    ] {
+        assert_eq!(is_request(api), expect, "{api}");
+    }
+}

@@ -12,6 +12,7 @@ use crate::broker_line::{BrokerLine, INFO_LINE_BYTES};
 use crate::feed::{Feed, Piece};
 use crate::info::Info;
 use crate::line::malformed;
+use crate::open::Delivery;
 use crate::subject::Destination;
 
 /// Where the broker is in what it says.
@@ -48,22 +49,34 @@ enum Step {
     Begin(Payload),
 }
 
+/// What is at hand while the broker is heard.
+struct BrokerHearing<'a> {
+    now: Moment,
+    to_broker: &'a mut VecDeque<Bytes>,
+}
+
 impl NatsSession {
     pub(super) fn hear_broker(
         &mut self,
         bytes: Bytes,
         now: Moment,
         to_client: &mut VecDeque<Bytes>,
+        to_broker: &mut VecDeque<Bytes>,
     ) -> Result<(), SessionEnd> {
         let mut held = mem::take(&mut self.broker.held);
         let mut feed = Feed::new(bytes, &mut held, to_client);
-        let heard = self.hear_broker_feed(&mut feed, now);
+        let mut hearing = BrokerHearing { now, to_broker };
+        let heard = self.hear_broker_feed(&mut feed, &mut hearing);
         feed.flush();
         self.broker.held = held;
         heard
     }
 
-    fn hear_broker_feed(&mut self, feed: &mut Feed<'_>, now: Moment) -> Result<(), SessionEnd> {
+    fn hear_broker_feed(
+        &mut self,
+        feed: &mut Feed<'_>,
+        hearing: &mut BrokerHearing<'_>,
+    ) -> Result<(), SessionEnd> {
         while !feed.is_empty() {
             if let Some(payload) = &mut self.broker.payload {
                 if payload.go_on(feed)? {
@@ -76,7 +89,7 @@ impl NatsSession {
                 SessionEnd::Limit("the broker said a line that is too long".to_owned())
             })?;
             if let Some(piece) = line {
-                self.hear_broker_line(piece, feed, now)?;
+                self.hear_broker_line(piece, feed, hearing)?;
             }
         }
         Ok(())
@@ -86,10 +99,10 @@ impl NatsSession {
         &mut self,
         piece: Piece,
         feed: &mut Feed<'_>,
-        now: Moment,
+        hearing: &mut BrokerHearing<'_>,
     ) -> Result<(), SessionEnd> {
         let line = feed.bytes(&piece);
-        match BrokerLine::parse(&line).and_then(|line| self.weigh_broker_line(&line, now)) {
+        match BrokerLine::parse(&line).and_then(|line| self.weigh_broker_line(&line, hearing)) {
             Err(end) => {
                 feed.take(piece);
                 return Err(end);
@@ -123,7 +136,7 @@ impl NatsSession {
     fn weigh_broker_line(
         &mut self,
         line: &BrokerLine<'_>,
-        now: Moment,
+        hearing: &mut BrokerHearing<'_>,
     ) -> Result<Step, SessionEnd> {
         if self.info.is_none() && !matches!(line, BrokerLine::Info(_) | BrokerLine::Error(_)) {
             return Err(malformed("the broker did not begin with INFO"));
@@ -135,7 +148,7 @@ impl NatsSession {
                 anew.map_or(Step::Pass, Step::Say)
             }
             BrokerLine::Message { sid, reply, bytes } => {
-                self.weigh_message(sid, *reply, *bytes, now)?
+                self.weigh_message(sid, *reply, *bytes, hearing)?
             }
             BrokerLine::Okay if self.order.okay() => Step::Pass,
             BrokerLine::Okay => Step::Drop,
@@ -159,16 +172,21 @@ impl NatsSession {
         sid: &str,
         reply: Option<&str>,
         bytes: usize,
-        now: Moment,
+        hearing: &mut BrokerHearing<'_>,
     ) -> Result<Step, SessionEnd> {
         if bytes > self.message_bytes {
             return Err(SessionEnd::Limit("the broker sent a message that is too long".to_owned()));
         }
-        let passes = self.subscriptions.delivered(sid);
+        let delivery = self.subscriptions.delivered(sid);
+        if delivery == Delivery::Last {
+            // The broker may count otherwise: a message that it makes itself is none to it.
+            self.unsubscribe(sid, hearing.to_broker);
+        }
+        let passes = delivery != Delivery::Dropped;
         if let Some(reply) = reply.filter(|_| passes)
             && matches!(Destination::of(reply), Destination::Plain(_))
         {
-            self.replies.delivered(reply, now);
+            self.replies.delivered(reply, hearing.now);
         }
         Ok(Step::Begin(Payload::new(bytes, passes)))
     }

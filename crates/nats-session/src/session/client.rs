@@ -67,6 +67,11 @@ pub(super) enum Step {
     Send(Vec<Bytes>),
 }
 
+/// The line that closes a subscription.
+pub(super) fn unsubscribe(sid: &str) -> Bytes {
+    format!("UNSUB {sid}\r\n").into()
+}
+
 /// What is at hand while the client is heard.
 pub(super) struct Hearing<'a> {
     pub(super) now: Moment,
@@ -202,9 +207,10 @@ impl NatsSession {
                 self.subscribe(subject, *queue, sid, hearing)
             }
             ClientLine::Unsubscribe { sid, messages } => {
-                self.subscriptions.unsubscribe(sid, *messages);
+                let stays = self.subscriptions.unsubscribe(sid, *messages);
                 self.order.await_okay();
-                Ok(Step::Pass)
+                // The broker may have counted fewer messages than we did: what is closed here is closed there.
+                Ok(if stays { Step::Pass } else { Step::Send(vec![unsubscribe(sid)]) })
             }
             ClientLine::Ping => {
                 self.order.await_pong();

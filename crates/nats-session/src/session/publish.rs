@@ -70,7 +70,7 @@ impl NatsSession {
         let judge = &mut *hearing.judge;
         match Destination::of(subject) {
             // What a request needs is judged once it is read.
-            Destination::Api(_) => subject::is_literal(subject),
+            Destination::Api(api) => jetstream::is_request(api),
             Destination::Delivered { stream } => {
                 let request = AccessRequest {
                     stream: Some(stream),

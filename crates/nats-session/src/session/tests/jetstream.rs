@@ -68,6 +68,7 @@ fn a_consumer_gets_what_its_filters_say() {
         ("CREATE.S.c.orders.new", r#"{"filter_subject":"orders.new"}"#, true),
         ("DURABLE.CREATE.S.c", r#"{"durable_name":"c","filter_subjects":["orders.new"]}"#, true),
         ("CREATE.S", r#"{"filter_subject":"orders.new"}"#, true),
+        ("CREATE.S.c.orders.*", r#"{"filter_subject":"orders.*"}"#, false),
         ("CREATE.S.c", "{}", false),
         ("CREATE.S", "{}", false),
         ("CREATE.S.c", r#"{"filter_subject":""}"#, false),
@@ -87,6 +88,18 @@ fn a_consumer_gets_what_its_filters_say() {
             refused(&mut connection, &subject, &body);
         }
     }
+}
+
+#[test]
+fn a_filter_with_wildcards_may_stand_in_the_subject() {
+    let clauses =
+        vec![Clause { topics: vec!["$KV.cfg.>"], ..allow_streams("subscribe", &["KV_cfg"]) }];
+    let mut connection = Connection::of(clauses);
+    let body = r#"{"stream_name":"KV_cfg","config":{"filter_subject":"$KV.cfg.>"}}"#;
+    connection.passes(&message("$JS.API.CONSUMER.CREATE.KV_cfg.c.$KV.cfg.>", body));
+    let other = "$JS.API.CONSUMER.CREATE.KV_cfg.c.$KV.*.>";
+    let body = r#"{"stream_name":"KV_cfg","config":{"filter_subject":"$KV.*.>"}}"#;
+    refused(&mut connection, other, body);
 }
 
 #[test]
