@@ -1,10 +1,12 @@
 //! Properties of the session for all input: pieces make no difference, junk does no harm, memory is bounded.
 
+use bytes::BytesMut;
 use message_access::{AccessRequest, Judge as _, Operation, Session as _};
-use mqtt_protocol_core::mqtt::packet::{v3_1_1, v5_0};
 use proptest::prelude::*;
 
+use super::oracle::theirs;
 use super::talk::*;
+use crate::packet::Version;
 
 fn rules() -> Rules {
     Rules::new()
@@ -56,18 +58,16 @@ const fn on(operation: Operation, topic: &str) -> AccessRequest<'_> {
 }
 
 /// The topics of all messages in these packets, as another reader of MQTT reads them.
-fn topics(version: u8, mut packets: &[u8]) -> Vec<String> {
+fn topics(version: u8, packets: &[u8]) -> Vec<String> {
+    let version = if version == 5 { Version::Five } else { Version::Three };
+    let mut packets = BytesMut::from(packets);
     let mut found = Vec::new();
-    while let [first, length, rest @ ..] = packets {
-        assert!(*length < 128, "all of them are short");
-        let (body, behind) = rest.split_at(usize::from(*length));
-        packets = behind;
+    while let Some(first) = packets.first().copied() {
+        let length = 2 + usize::from(packets[1]);
+        assert!(length < 130, "all of them are short");
+        let mut one = packets.split_to(length);
         if first >> 4 == 3 {
-            let flags = first & 15;
-            found.push(match version {
-                4 => v3_1_1::Publish::parse(flags, body.into()).unwrap().0.topic_name().to_owned(),
-                _ => v5_0::Publish::parse(flags, body.into()).unwrap().0.topic_name().to_owned(),
-            });
+            found.extend(theirs(version, &mut one).unwrap().0);
         }
     }
     found
