@@ -27,6 +27,7 @@ mod drain;
 mod egress;
 mod envoy;
 mod event_clients;
+mod event_ports;
 mod event_scene;
 mod events_kafka_groups;
 mod explain;

@@ -17,7 +17,8 @@ fn only_workload_and_identity_are_required() {
     assert_eq!(config.trust_domain.as_str(), "cluster.local");
     assert_eq!(config.identity, IdentitySource::WorkloadApi("/run/postern/agent.sock".into()));
     assert_eq!(config.resources, None);
-    assert_eq!(config.defaults, PolicyDefaults::default());
+    let trust_domain = Some(config.trust_domain.clone());
+    assert_eq!(config.defaults, PolicyDefaults { trust_domain, ..PolicyDefaults::default() });
     assert_eq!(config.root_namespace, "postern-system");
     assert_eq!(config.inbound.bind, [address("[::]:15006")]);
     assert_eq!(config.outbound.bind, [address("127.0.0.1:15001"), address("[::1]:15001")]);
