@@ -101,7 +101,8 @@ fn aiokafka_is_told_that_a_group_is_not_its_own() {
 fn a_group_that_is_taken_away_is_refused_to_its_members() {
     let scene = bank();
     make_orders(&scene);
-    let member = confluent(&scene, &scene.payments, &json!({"group.id": "payments-1"}));
+    let settings = json!({"group.id": "payments-1", "heartbeat.interval.ms": 500});
+    let member = confluent(&scene, &scene.payments, &settings);
     member.done("subscribe", &json!({"topics": ["orders"]}));
     assert_eq!(member.done("consume", &json!({}))[0]["value"], "1");
     let left = rule("payments", &[json!({"operations": ["subscribe"], "topics": ["orders"]})]);
