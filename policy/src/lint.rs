@@ -6,12 +6,14 @@
 mod callers;
 mod ports;
 mod shadow;
+mod topics;
 mod unmatchable;
 mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callers::KnownCallers;
 use identity::TrustDomain;
 use serde::Serialize;
 
@@ -73,7 +75,9 @@ pub fn lint(resources: &Resources, context: &LintContext<'_>) -> Vec<Finding> {
         unmatchable::matching(at, &mut findings);
         ports::http_on_opaque_ports(at, resources, context, &mut findings);
     }
-    callers::unknown(resources, context, &mut findings);
+    let known = KnownCallers::of(resources, context);
+    callers::unknown(resources, &known, &mut findings);
+    topics::all(resources, context, &known, &mut findings);
     shadow::shadowed(resources, &mut findings);
     users::mixed(resources, context, &mut findings);
     findings.sort_by(|a, b| {

@@ -295,6 +295,12 @@ pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &InputLine) ->
     }
 }
 
+/// Decides the operation of a line about a message, whatever is said of its connection; `None` for another line.
+pub(crate) fn explain_operation(snapshot: &Snapshot, line: &InputLine) -> Option<ExplainAnswer> {
+    let message = line.message.as_ref()?;
+    Some(message::explain_operation(snapshot, &line.connection(), message))
+}
+
 fn explain_opaque(
     config: &Config,
     snapshot: &Snapshot,

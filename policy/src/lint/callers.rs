@@ -1,12 +1,12 @@
 //! Findings about who is let in.
 
-use identity::SpiffeId;
+use identity::{SpiffeId, TrustDomain};
 
 use super::{Finding, LintContext, LocatedRule, Severity, rules};
-use crate::Resources;
 use crate::evaluate::namespace_matches;
 use crate::pattern::{IdPattern, TextPattern};
 use crate::rule::{Condition, Rule, Source};
+use crate::{Resources, Workload};
 
 /// ALLOW rules that let in everybody, any workload, or callers without identity.
 pub(super) fn open_to_all(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
@@ -79,7 +79,7 @@ impl Condition {
 }
 
 /// The first caller of a source that stands for workloads nobody has listed, and for which.
-fn wildcard(source: &Source) -> Option<(String, &'static str)> {
+pub(super) fn wildcard(source: &Source) -> Option<(String, &'static str)> {
     let listed = |texts: &[TextPattern]| {
         !texts.is_empty() && texts.iter().all(|text| *text != TextPattern::Present)
     };
@@ -98,40 +98,50 @@ fn wildcard(source: &Source) -> Option<(String, &'static str)> {
     by_name.or_else(|| Some((by_text?.to_string(), "any workload of any trusted domain")))
 }
 
-/// Rules whose callers are none of the workloads that ServiceEntries know. Silent when they know none.
-pub(super) fn unknown(
-    resources: &Resources,
-    context: &LintContext<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    let mut known: Vec<SpiffeId> = resources
-        .service_entries()
-        .iter()
-        .flat_map(|entry| entry.services_in(context.trust_domain))
-        .flat_map(|service| service.identities.to_vec())
-        .collect();
-    if known.is_empty() {
-        return;
-    }
-    let workload = context.workload;
-    known.extend(SpiffeId::workload(
-        context.trust_domain,
-        &workload.namespace,
-        &workload.service_account,
-    ));
-    for at in rules(resources) {
-        let sources = &at.rule.from;
-        let nobody = !sources.is_empty()
-            && sources.iter().all(|source| {
-                source.names_workload(context.trust_domain.as_str())
-                    && !known.iter().any(|id| source.takes(id))
-            });
-        if nobody {
-            let found = "no workload that a ServiceEntry knows is among its callers".to_owned();
-            let fix = "correct the name; fine for a workload that only calls and serves nothing";
-            findings.push(at.finding(Severity::Notice, "unknown_caller", found, fix));
+/// The workloads that ServiceEntries know, and this one; nobody is unknown where they know none.
+pub(super) struct KnownCallers {
+    ids: Vec<SpiffeId>,
+    trust_domain: TrustDomain,
+}
+
+impl KnownCallers {
+    pub(super) fn of(resources: &Resources, context: &LintContext<'_>) -> Self {
+        let mut ids: Vec<SpiffeId> = resources
+            .service_entries()
+            .iter()
+            .flat_map(|entry| entry.services_in(context.trust_domain))
+            .flat_map(|service| service.identities.to_vec())
+            .collect();
+        let Workload { namespace, service_account, .. } = context.workload;
+        if !ids.is_empty() {
+            ids.extend(SpiffeId::workload(context.trust_domain, namespace, service_account));
         }
+        Self { ids, trust_domain: context.trust_domain.clone() }
     }
+
+    /// Whether the sources name workloads, and none of the known.
+    pub(super) fn is_nobody(&self, sources: &[Source]) -> bool {
+        !self.ids.is_empty()
+            && !sources.is_empty()
+            && sources.iter().all(|source| {
+                source.names_workload(self.trust_domain.as_str())
+                    && !self.ids.iter().any(|id| source.takes(id))
+            })
+    }
+}
+
+/// Rules whose callers are none of the workloads that ServiceEntries know. Silent when they know none.
+pub(super) fn unknown(resources: &Resources, known: &KnownCallers, findings: &mut Vec<Finding>) {
+    for at in rules(resources).filter(|at| known.is_nobody(&at.rule.from)) {
+        let found = "no workload that a ServiceEntry knows is among its callers".to_owned();
+        let fix = "correct the name; fine for a workload that only calls and serves nothing";
+        findings.push(at.finding(Severity::Notice, "unknown_caller", found, fix));
+    }
+}
+
+/// Whether nobody is such a source without having proved some identity.
+pub(super) fn names_caller(source: &Source) -> bool {
+    source.names_caller()
 }
 
 impl Source {

@@ -64,7 +64,7 @@ pub(super) fn forwarded_identity(context: &LintContext<'_>, findings: &mut Vec<F
     let mut places: Vec<String> = context
         .ports
         .iter()
-        .filter(|(_, protocol)| !protocol.is_http())
+        .filter(|(_, protocol)| !protocol.is_http() && protocol.messages().is_none())
         .map(|(port, protocol)| format!("{port} ({})", protocol.as_str()))
         .collect();
     if context.undeclared_ports {

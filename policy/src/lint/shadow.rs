@@ -7,7 +7,7 @@ use crate::resources::PolicyAction;
 use crate::rule::{Condition, Operation, Rule, Source};
 
 /// Above this many rules the comparison of each with each is left out: it would take seconds.
-const MOST_RULES: usize = 3000;
+pub(super) const MOST_RULES: usize = 3000;
 
 /// Rules that an earlier or wider rule of the same effect covers, and ALLOW rules that a DENY rule covers.
 pub(super) fn shadowed(resources: &Resources, findings: &mut Vec<Finding>) {
@@ -70,7 +70,7 @@ impl PatternCoverage for Rule {
 }
 
 /// Each alternative of the other side is within one of ours; none at all restricts nothing.
-fn alternatives_cover<T: PatternCoverage>(own: &[T], other: &[T]) -> bool {
+pub(super) fn alternatives_cover<T: PatternCoverage>(own: &[T], other: &[T]) -> bool {
     let within = |theirs: &T| own.iter().any(|own| own.covers(theirs));
     own.is_empty() || (!other.is_empty() && other.iter().all(within))
 }

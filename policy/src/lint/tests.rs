@@ -1,6 +1,8 @@
 //! Findings, as tables: policies in, "severity code policy rule" out.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod topics;
+
 use super::*;
 use crate::SourceFile;
 

@@ -22,6 +22,12 @@ pub(super) fn matching(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
+/// The field by which none of these sources is left anything.
+pub(super) fn void_source(sources: &[Source], allows: bool) -> Option<&'static str> {
+    let fields: Option<Vec<_>> = sources.iter().map(|source| source.void(allows)).collect();
+    fields?.first().copied()
+}
+
 /// True when nothing that is wanted is left.
 fn excludes_everything<T: PatternCoverage>(field: &FieldPatterns<T>) -> bool {
     let taken = |wanted: &T| field.none_of.iter().any(|not| not.covers(wanted));

@@ -57,6 +57,12 @@ impl TopicPolicy {
     pub(crate) fn rules(&self) -> &TopicRules {
         &self.rules
     }
+
+    /// True when it is about every workload that `other` is about, as far as their text tells, in the same protocol.
+    pub(crate) fn scope_covers(&self, other: &Self, root_namespace: &str) -> bool {
+        let namespace = self.namespace == other.namespace || *self.namespace == *root_namespace;
+        namespace && self.protocol == other.protocol && self.selector.covers(&other.selector)
+    }
 }
 
 /// What is read of one policy before its clauses.

@@ -15,6 +15,10 @@ impl OperationSet {
         self.0 & other.0 != 0
     }
 
+    pub(crate) fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -108,7 +108,7 @@ pub(super) fn explain(
 }
 
 /// Decides the operation alone, as if the connection were allowed.
-fn explain_operation(
+pub(super) fn explain_operation(
     snapshot: &Snapshot,
     connection: &ConnectionFacts<'_>,
     message: &MessageInput,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use policy::Snapshot;
 use serde::Serialize;
 
-use super::recorded::{self, RecordedTraffic};
+use super::recorded::{self, RecordedMessage, RecordedTraffic};
 use super::{ConfigArgs, OutputFormat, load, note, table};
 use crate::explain::{ExplainAnswer, InputLine, explain};
 use data_plane::control::config::Config;
@@ -87,6 +87,8 @@ struct RequestKey {
     method: Option<String>,
     host: Option<String>,
     path: Option<String>,
+    #[serde(flatten)]
+    message: Option<RecordedMessage>,
 }
 
 /// The parts of an answer that say who decided.
@@ -133,6 +135,7 @@ impl RequestKey {
             method: request.map(|request| request.method.clone()),
             host: request.map(|request| request.host.clone()),
             path: request.map(|request| request.path.clone()),
+            message: recorded.message.clone(),
         }
     }
 }
@@ -161,8 +164,9 @@ fn write_text(out: &mut impl Write, report: &DiffReport) -> io::Result<()> {
         .iter()
         .map(|change| {
             let what = &change.what;
-            let asked = match (&what.method, &what.path) {
-                (Some(method), Some(path)) => format!(":{} {method} {path}", what.port),
+            let asked = match (&what.method, &what.path, &what.message) {
+                (Some(method), Some(path), _) => format!(":{} {method} {path}", what.port),
+                (.., Some(message)) => format!(":{} {message}", what.port),
                 _ => format!(":{} (opaque)", what.port),
             };
             let caller = what.source_principal.as_deref().unwrap_or("(plaintext)");

@@ -21,7 +21,10 @@ use data_plane::control::config::load::CheckedConfig;
 /// workloads that no ServiceEntry knows (unknown_caller), HTTP fields on ports declared tcp or tls
 /// (http_on_tcp_port), ports on which apps must not believe x-forwarded-client-cert
 /// (forwarded_identity_untrusted), exchanges that make one user of those of several issuers
-/// (mixed_users), and a default that lets everything in (default_allows).
+/// (mixed_users), and a default that lets everything in (default_allows). Of message brokers: ports where
+/// nothing is allowed (broker_without_allow), TopicPolicies about a protocol that no port is declared to speak
+/// (no_port_of_protocol), everybody writing to every topic (topics_open_to_all), and NATS callers who may read
+/// the answers to others (reads_answers).
 ///
 /// Exit code 0 = no warning, 1 = warnings, 2 = bad configuration or resources. Notices do not count.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,5 +1,6 @@
 //! Recorded traffic: the access log, and the window that `GET /decisions` shows.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +85,28 @@ pub struct RecordedMessage {
     /// Whether it answered a message that was just delivered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reply: bool,
+}
+
+/// `subscribe payments (group ledger)`.
+impl fmt::Display for RecordedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation.as_str())?;
+        if let Some(topic) = &self.topic {
+            write!(f, " {topic}")?;
+        }
+        for (what, name) in [
+            ("group", &self.group),
+            ("queue", &self.queue),
+            ("stream", &self.stream),
+            ("client id", &self.client_id),
+            ("transactional id", &self.transactional_id),
+        ] {
+            if let Some(name) = name {
+                write!(f, " ({what} {name})")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn protocol_name<S: Serializer>(protocol: &MessageProtocol, to: S) -> Result<S::Ok, S::Error> {

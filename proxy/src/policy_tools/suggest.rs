@@ -1,6 +1,7 @@
 //! `policy suggest`: from recorded traffic, or from the description of an API, to the smallest policy that allows it.
 
 mod identifier;
+mod messages;
 mod openapi;
 mod paths;
 mod rules;
@@ -23,6 +24,10 @@ use data_plane::control::config::{Config, load};
 /// method and path, and writes one ALLOW policy as YAML. Segments that look like identifiers (numbers,
 /// UUIDs, hashes, addresses of mail) become {*}. The policy is replayed on what it was made from before
 /// it is written. Answers of 404, 405 and 501 are left out: nobody needs what the app does not have.
+///
+/// Operations at a message broker (those that an AUDIT TopicPolicy is about, and with --include-denied those that
+/// were refused) become one TopicPolicy a protocol. Topics of which more than --distinct differ in one level, and
+/// names of which so many differ after their last `.`, `-` or `_`, become a pattern.
 ///
 /// With --openapi it is written from the operations of a description: one rule a tag and a set of scopes. Who
 /// may call is known to nobody yet: where --from does not say, a rule names its callers `<callers of TAG>`,
@@ -101,10 +106,17 @@ struct SuggestedPolicy {
 
 fn suggest(config: &Config, recording: &TrafficRecording, args: &SuggestArgs) -> SuggestedPolicy {
     let mut suggested = SuggestedPolicy::default();
+    let topics = messages::suggest(config, recording, args, &mut suggested.remarks);
     let kept = chosen(recording, args.include_denied, &mut suggested.remarks);
     let rules = rules::of(&kept, args.distinct);
     if rules.is_empty() {
-        suggested.remarks.push("nothing in it was let in: no policy to suggest".to_owned());
+        match topics.is_empty() {
+            true => {
+                let remark = "nothing in it was let in: no policy to suggest";
+                suggested.remarks.push(remark.to_owned());
+            }
+            false => suggested.policy = Some(topics.join("---\n")),
+        }
         return suggested;
     }
     let name =
@@ -115,10 +127,12 @@ fn suggest(config: &Config, recording: &TrafficRecording, args: &SuggestArgs) ->
     let enforced = yaml::policy(&yaml::PolicyHeader { dry_run: false, ..head }, &rules);
     let allowed = replay(config, &enforced, &kept, &mut suggested.remarks);
     let seen = kept.len();
-    suggested.policy = Some(format!(
+    let of_requests = format!(
         "# Suggested by `postern-proxy policy suggest` from {seen} recorded requests and connections.\n\
          # Replayed on it: {allowed} of {seen} allowed. Read every line before it is enforced.\n{body}"
-    ));
+    );
+    let policies: Vec<_> = [of_requests].into_iter().chain(topics).collect();
+    suggested.policy = Some(policies.join("---\n"));
     suggested
 }
 
@@ -130,7 +144,7 @@ fn chosen<'r>(
 ) -> Vec<&'r RecordedTraffic> {
     let (mut denied, mut plaintext, mut absent, mut odd) = (0, 0, 0, 0);
     let mut kept = Vec::new();
-    for recorded in &recording.seen {
+    for recorded in recording.seen.iter().filter(|recorded| recorded.message.is_none()) {
         let request = recorded.request.as_ref();
         let named =
             request.is_none_or(|request| paths::can_be_named(&request.method, &request.path));

@@ -57,3 +57,26 @@ fn every_verdict_that_changes() {
         ]
     );
 }
+
+#[test]
+fn operations_at_a_broker() {
+    let line = r#"{"kind":"message","timestamp":"t","direction":"inbound","destination":"10.0.0.3:9000","source_principal":"cluster.local/ns/shop/sa/frontend","protocol":"kafka","operation":"subscribe","group":"g","decision":"allow"}"#;
+    let config = Config::parse("c", CONFIG.as_bytes()).unwrap_or_else(|m| panic!("{m}"));
+    let snapshot = |group: &str| {
+        let topics = format!(
+            "---\napiVersion: policy.postern.dev/v1alpha1\nkind: TopicPolicy\nmetadata: {{name: t, namespace: shop}}\nspec: {{protocol: kafka, rules: [{{to: [{{operation: {{operations: [subscribe], groups: [{group}]}}}}]}}]}}\n"
+        );
+        let file = SourceFile { name: "r".into(), bytes: (policy("{}") + &topics).into_bytes() };
+        let resources =
+            Resources::parse(&[file], &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
+        Snapshot::build(&resources, &config.workload, &config.defaults)
+    };
+    let seen = recorded::read(line.as_bytes()).unwrap().seen;
+    assert_eq!(compare(&config, &snapshot("g"), &snapshot("g*"), &seen).changed, 0);
+    let changed = compare(&config, &snapshot("g"), &snapshot("h"), &seen);
+    let mut text = Vec::new();
+    write_text(&mut text, &changed).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(":9000 subscribe (group g)"), "{text}");
+    assert!(text.contains("deny (group_denied)"), "{text}");
+}

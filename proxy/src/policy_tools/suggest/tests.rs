@@ -19,7 +19,7 @@ fn line(caller: &str, decision: &str, what: &str) -> String {
     )
 }
 
-fn args() -> SuggestArgs {
+pub(super) fn args() -> SuggestArgs {
     SuggestArgs {
         config: None,
         log: None,
