@@ -115,6 +115,7 @@ function identity(id, instead) {
 }
 
 function request(example) {
+  if (example.message) return [make('span', { class: 'code' }, ...breakable(example.message)), small('an operation at the broker')];
   if (!example.method) return [make('span', { class: 'strong' }, 'a connection'), small('bytes, no request')];
   return [make('span', { class: 'code' }, make('span', { class: 'strong' }, example.method), ' ', ...breakable(example.path)), small(example.host)];
 }
@@ -152,7 +153,7 @@ async function copy(line, key) {
 function explanation(group) {
   const parts = group.examples.shown.map((example, place) => {
     const line = example.explain ? make('pre', { tabindex: 0, 'aria-label': 'line for explain' }, example.explain) : make('p', {}, 'Too long to be shown; /decisions has it.');
-    const what = example.method ? code(`${example.method} ${example.path}`) : 'a connection';
+    const what = example.message ? code(example.message) : example.method ? code(`${example.method} ${example.path}`) : 'a connection';
     return make('div', {}, make('p', { class: 'request' }, what, make('span', { class: 'quiet' }, `${plural(example.count, 'time')}, last `, ago(example.last)), place ? undefined : make('span', { class: 'state good', 'data-copied': true })),
       place && example.nearest ? make('p', {}, ...nearest(example)) : undefined, line);
   });
@@ -184,7 +185,7 @@ function denials() {
         [...request(latest), group.pod ? small(`of ${group.pod}`) : '', others ? small(`and ${plural(others, 'other request')}`) : ''],
         [make('span', { class: 'strong' }, group.policy ? rule(group.policy, group.rule) : 'no rule allowed it'), small(make('span', { class: would ? 'reason would' : 'reason' }, group.reason), would ? ' not enforced: it was let in' : '')],
         nearest(latest, group.reason),
-        [make('button', { type: 'button', 'data-part': 'explain', 'aria-expanded': String(open), 'aria-controls': open ? id : undefined, 'aria-label': `${open ? 'Close' : 'Explain'}: ${group.source_principal ?? group.source_ip} ${latest.method ?? ''} ${latest.path ?? ''}`,
+        [make('button', { type: 'button', 'data-part': 'explain', 'aria-expanded': String(open), 'aria-controls': open ? id : undefined, 'aria-label': `${open ? 'Close' : 'Explain'}: ${group.source_principal ?? group.source_ip} ${latest.message ?? latest.method ?? ''} ${latest.path ?? ''}`,
           click: () => toggle(key, latest) }, open ? 'Close' : 'Explain')],
       ],
       below: open ? { id, content: () => explanation(group) } : undefined,

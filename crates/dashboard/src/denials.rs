@@ -31,6 +31,8 @@ pub struct RefusedTraffic<'a> {
     pub sni: Option<&'a str>,
     /// The request; `None` for opaque bytes.
     pub request: Option<SeenRequest<'a>>,
+    /// The operation at a message broker, where it is about one.
+    pub message: Option<SeenMessage<'a>>,
     /// The rule that came nearest to allowing it.
     pub nearest: Option<SeenMiss<'a>>,
 }
@@ -44,6 +46,19 @@ pub struct SeenRequest<'a> {
     pub host: &'a str,
     /// The canonical path, without query.
     pub path: &'a str,
+}
+
+/// What is kept of an operation at a message broker, in the fields that `explain` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SeenMessage<'a> {
+    /// The protocol.
+    pub protocol: &'a str,
+    /// The operation.
+    pub operation: &'a str,
+    /// What it names: `topic`, `group` and so on.
+    pub names: Vec<(&'a str, &'a str)>,
+    /// Whether it answers a message that was just delivered.
+    pub reply: bool,
 }
 
 /// The rule that came nearest, as it was found.
@@ -96,6 +111,9 @@ pub struct DenialExample {
     pub host: Option<String>,
     /// The canonical path without query; null for opaque bytes.
     pub path: Option<String>,
+    /// The operation at a message broker in words, such as `nats publish orders.new`; absent for everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// How many the window has of it.
     pub count: usize,
     /// The latest, Unix seconds.
@@ -134,6 +152,7 @@ impl<'a> RefusedTraffic<'a> {
             destination,
             sni: None,
             request: None,
+            message: None,
             nearest: None,
         }
     }
@@ -147,13 +166,16 @@ impl<'a> RefusedTraffic<'a> {
 
 type GroupKey<'a> = (&'a str, &'a str, Option<&'a str>, Option<u32>, &'a str, &'a str);
 
+/// The request, or the operation at a broker.
+type AskedFor<'a> = (Option<(&'a str, &'a str, &'a str)>, Option<SeenMessage<'a>>);
+
 /// A group while it is collected: its places among the groups, and of its requests among its examples.
 struct Group<'a> {
     latest: RefusedTraffic<'a>,
     count: usize,
     first: u64,
     requests: Vec<(RefusedTraffic<'a>, usize)>,
-    by_request: HashMap<Option<(&'a str, &'a str, &'a str)>, usize>,
+    by_request: HashMap<AskedFor<'a>, usize>,
 }
 
 impl<'a> Group<'a> {
@@ -167,7 +189,8 @@ impl<'a> Group<'a> {
         self.first = self.first.min(seen.time);
         let request = seen.request.map(|request| (request.method, request.host, request.path));
         let next = self.requests.len();
-        let place = *self.by_request.entry(request).or_insert(next);
+        let asked = (request, seen.message.clone());
+        let place = *self.by_request.entry(asked).or_insert(next);
         match self.requests.get_mut(place) {
             Some((_, count)) => *count += 1,
             None => self.requests.push((seen, 1)),
@@ -205,6 +228,7 @@ impl DenialExample {
             method: part(|request| request.method),
             host: part(|request| request.host),
             path: part(|request| request.path),
+            message: seen.message.as_ref().map(SeenMessage::in_words),
             count,
             last: seen.time,
             nearest: seen.nearest.map(|miss| NearestRule {
@@ -214,6 +238,23 @@ impl DenialExample {
             }),
             explain: explain_line(seen),
         }
+    }
+}
+
+impl SeenMessage<'_> {
+    /// `kafka subscribe payments (group ledger)`.
+    fn in_words(&self) -> String {
+        let mut words = format!("{} {}", self.protocol, self.operation);
+        for (key, name) in &self.names {
+            match *key {
+                "topic" => words.extend([" ", name]),
+                key => words.extend([" (", &key.replace('_', " "), " ", name, ")"]),
+            }
+        }
+        if self.reply {
+            words.push_str(" (an answer)");
+        }
+        shortened(&words)
     }
 }
 
@@ -278,6 +319,36 @@ mod tests {
         assert_eq!(told, expect);
         let examples: Vec<_> = groups[0].examples.shown.iter().map(|e| (e.count, e.last)).collect();
         assert_eq!(examples, [(2, 9), (1, 7)], "the latest first, each once");
+    }
+
+    #[test]
+    fn operations_at_a_broker_are_told_in_words() {
+        let message = |names: &[(&'static str, &'static str)], reply| RefusedTraffic {
+            message: Some(SeenMessage {
+                protocol: "kafka",
+                operation: "subscribe",
+                names: names.to_vec(),
+                reply,
+            }),
+            ..RefusedTraffic::of("10.0.0.7", "10.0.0.9:9092")
+        };
+        let all = [
+            message(&[("topic", "payments"), ("group", "ledger")], false),
+            message(&[("topic", "payments"), ("group", "ledger")], false),
+            message(&[("transactional_id", "a")], true),
+        ];
+        let groups = grouped(all).shown;
+        let told: Vec<_> = groups[0]
+            .examples
+            .shown
+            .iter()
+            .map(|one| (one.message.as_deref(), one.count))
+            .collect();
+        let expect = [
+            (Some("kafka subscribe payments (group ledger)"), 2),
+            (Some("kafka subscribe (transactional id a) (an answer)"), 1),
+        ];
+        assert_eq!((groups.len(), &*told), (1, &expect[..]));
     }
 
     #[test]

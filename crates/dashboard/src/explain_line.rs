@@ -2,6 +2,8 @@
 //! reads. It is made of what is kept of a decision; header fields and tokens are not kept, so a rule that looked at them
 //! is explained as for a request without.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::bounds::EXPLAIN_LINE;
@@ -15,6 +17,18 @@ struct Line<'a> {
     connection: Option<ConnectionPart<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Request<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Message<'a>>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    protocol: &'a str,
+    operation: &'a str,
+    #[serde(flatten)]
+    names: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reply: bool,
 }
 
 #[derive(Serialize)]
@@ -56,6 +70,12 @@ pub fn explain_line(seen: &RefusedTraffic<'_>) -> Option<String> {
             host: request.host,
             path: request.path,
         }),
+        message: seen.message.as_ref().map(|message| Message {
+            protocol: message.protocol,
+            operation: message.operation,
+            names: message.names.iter().copied().collect(),
+            reply: message.reply,
+        }),
     };
     // Whoever was refused has chosen the path, and people paste the line between the quotes of a shell.
     let line = serde_json::to_string(&line).ok()?.replace('\'', "\\u0027");
@@ -66,7 +86,7 @@ pub fn explain_line(seen: &RefusedTraffic<'_>) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::denials::SeenRequest;
+    use crate::denials::{SeenMessage, SeenRequest};
 
     #[test]
     fn a_line_has_what_was_kept_and_nothing_else() {
@@ -100,6 +120,19 @@ mod tests {
             RefusedTraffic { request: request("/x';id;'"), ..plain.clone() },
             Some(
                 r#"{"source":{"ip":"10.0.0.7"},"destination":{"ip":"10.0.0.9","port":8080},"request":{"method":"GET","host":"cart:8080","path":"/x\u0027;id;\u0027"}}"#,
+            ),
+        );
+        let message = SeenMessage {
+            protocol: "kafka",
+            operation: "subscribe",
+            names: vec![("topic", "pay'ments"), ("client_id", "c")],
+            reply: false,
+        };
+        check(
+            "an operation at a broker",
+            RefusedTraffic { message: Some(message), ..plain.clone() },
+            Some(
+                r#"{"source":{"ip":"10.0.0.7"},"destination":{"ip":"10.0.0.9","port":8080},"message":{"protocol":"kafka","operation":"subscribe","client_id":"c","topic":"pay\u0027ments"}}"#,
             ),
         );
         let long = format!("/{}", "x".repeat(EXPLAIN_LINE));

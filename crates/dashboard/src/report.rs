@@ -184,12 +184,12 @@ fn check_group(group: &DenialGroup) -> Result<(), ReportProblem> {
 }
 
 fn check_example(example: &DenialExample) -> Result<(), ReportProblem> {
-    let DenialExample { method, host, path, .. } = example;
+    let DenialExample { method, host, path, message, .. } = example;
     // A request has all three; bytes have none of them.
     if method.is_some() != host.is_some() || method.is_some() != path.is_some() {
         return Err(ReportProblem::Invalid);
     }
-    within(method.iter().chain(host).chain(path))?;
+    within(method.iter().chain(host).chain(path).chain(message))?;
     within(example.nearest.iter().flat_map(|miss| [&miss.policy, &miss.but_for]))?;
     let explain = example.explain.as_ref().is_none_or(|line| line.len() <= EXPLAIN_LINE);
     if explain { Ok(()) } else { Err(ReportProblem::OutOfBounds) }

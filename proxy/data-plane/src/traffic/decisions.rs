@@ -58,6 +58,9 @@ pub struct DecidedMessage {
     /// What it names: `topic`, `group`, and so on.
     #[serde(flatten)]
     pub names: BTreeMap<&'static str, Box<str>>,
+    /// Whether it answers a message that was just delivered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reply: bool,
 }
 
 impl DecisionRecord {

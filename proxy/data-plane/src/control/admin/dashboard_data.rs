@@ -11,7 +11,9 @@ use dashboard::data::{
     Block, CertificateAge, DetectedRule, Detection, EndpointView, LimitState, ListenerState,
     Program, RouteCount, ServiceState,
 };
-use dashboard::denials::{DenialGroup, RefusedTraffic, SeenMiss, SeenRequest, grouped};
+use dashboard::denials::{
+    DenialGroup, RefusedTraffic, SeenMessage, SeenMiss, SeenRequest, grouped,
+};
 use dashboard::{DashboardData, Listed, edges};
 use policy::service::{EndpointAddress, Service};
 
@@ -96,6 +98,12 @@ fn of_record(record: &DecisionRecord) -> RefusedTraffic<'_> {
         destination: &record.destination,
         sni: record.sni.as_deref(),
         request: request(),
+        message: record.message.as_ref().map(|message| SeenMessage {
+            protocol: message.protocol,
+            operation: message.operation,
+            names: message.names.iter().map(|(key, name)| (*key, &**name)).collect(),
+            reply: message.reply,
+        }),
         nearest: record.nearest.as_ref().map(|miss| SeenMiss {
             policy: &miss.policy,
             rule: miss.rule,

@@ -66,6 +66,7 @@ impl<'a> MessageLine<'a> {
                 protocol: self.protocol.as_str(),
                 operation: self.request.operation.as_str(),
                 names: self.names().map(|(key, name)| (key, name.into())).collect(),
+                reply: self.request.reply,
             }),
             nearest: self.nearest.clone(),
             would: Vec::new(),
