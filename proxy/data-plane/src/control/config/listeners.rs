@@ -161,7 +161,7 @@ fn advertised_brokers(
         return brokers;
     }
     let Some(mut map) = reader.mapping(value) else { return brokers };
-    for (key, value) in map.entries().into_iter().take(MAX_BROKERS) {
+    for (key, value) in map.entries().take(MAX_BROKERS) {
         match key.text.parse::<i32>().ok().filter(|node| *node >= 0) {
             Some(node) => brokers.extend(address(reader, value).map(|address| (node, address))),
             None => reader.report(
