@@ -225,6 +225,11 @@ pub(crate) fn version_reply(api: &'static Api, head: &Head) -> Option<Bytes> {
     })
 }
 
+/// How many bytes may stand behind a request, which are not passed on: none, but for a mistake that is in use.
+pub(crate) fn surplus_bytes(api: &Api, body: &Record<'_>) -> Read<usize> {
+    if api.key == metadata::API.key { metadata::surplus_bytes(body) } else { Ok(0) }
+}
+
 /// Whether this introduces a client and asks for nothing yet.
 pub(crate) const fn is_introduction(api: &Api) -> bool {
     matches!(api.key, 17 | 18 | 36)

@@ -1,5 +1,7 @@
 //! One request of a client: its header, its body, and how it is answered or passed on.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use message_access::SessionEnd;
 
@@ -79,7 +81,7 @@ impl<'a> Request<'a> {
             reader.tags()?;
         }
         let body = Record::read(frame, reader.position(), api.request, form)?;
-        if body.span().end != frame.len() {
+        if frame.len() - body.span().end > api::surplus_bytes(api, &body)? {
             return Err(SessionEnd::Malformed(format!("bytes behind a request of {}", api.name)));
         }
         Ok(Self { api, correlation: head.correlation, body, frame })
@@ -88,6 +90,11 @@ impl<'a> Request<'a> {
     /// How it is written, and its answer.
     pub(crate) const fn form(&self) -> Form {
         self.body.form()
+    }
+
+    /// The bytes behind the body, which only few requests may have.
+    pub(crate) fn surplus(&self) -> Range<usize> {
+        self.body.span().end..self.frame.len()
     }
 
     /// Passes it on as it came, and the answer too.

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::Decodable;
 use message_access::Operation;
 
 use crate::case::Case;
-use crate::connection::{Connection, text, topic};
+use crate::connection::{Connection, framed, text, topic};
 
 fn named(names: &[&str]) -> MetadataRequest {
     let topics =
@@ -80,6 +80,25 @@ fn all_topics() {
         assert_eq!(told(&answer), [("own-a".to_owned(), 0), ("own-b".to_owned(), 0)], "{version}");
         assert!(connection.judge.asked.is_empty(), "{:?}", connection.judge.asked);
     }
+}
+
+/// librdkafka asks for all topics with a count of four bytes, where one is due. Brokers pass over what is too much.
+#[test]
+fn librdkafka_asks_for_all_topics_with_some_bytes_too_many() {
+    let check = |version: i16, body: &[u8]| {
+        let head = [&[0, 3][..], &version.to_be_bytes(), &1_i32.to_be_bytes(), b"\0\x06tester"];
+        let mut connection = Connection::new();
+        connection.client_says(&framed(&[&head.concat()[..], body].concat())).unwrap();
+        let forwarded = connection.forwarded::<MetadataRequest>(version).unwrap();
+        assert_eq!(forwarded.topics, None, "{version}");
+        connection.answer::<MetadataRequest>(1, &topics(&["theirs", "own"], version), version);
+        let (_, answer) = connection.answered::<MetadataRequest>(version).unwrap();
+        assert_eq!(told(&answer), [("own".to_owned(), 0)], "{version}");
+    };
+    check(9, b"\0\0\0\0\0\x01\0\0\0");
+    check(10, b"\0\0\0\0\0\x01\0\0\0");
+    check(12, b"\0\0\0\0\0\x01\0\0");
+    check(13, b"\0\0\0\0\0\x01\0\0");
 }
 
 #[test]
