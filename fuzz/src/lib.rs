@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 36] = [
+pub const TARGETS: [(&str, Target); 37] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -57,5 +57,6 @@ pub const TARGETS: [(&str, Target); 36] = [
     ("threat_request", targets::threat_request),
     ("threat_rules", targets::threat_rules),
     ("nats_session", targets::nats_session),
+    ("mqtt_session", targets::mqtt_session),
     ("kafka_session", targets::kafka_session),
 ];

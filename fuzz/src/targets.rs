@@ -4,6 +4,7 @@ mod browsers;
 mod files;
 mod gate;
 mod kafka;
+mod mqtt;
 mod names;
 mod nats;
 mod oauth;
@@ -20,6 +21,7 @@ pub use browsers::{cookie_header, return_target, sealed_cookie, session, sign_in
 pub use files::{config, resources};
 pub use gate::gate;
 pub use kafka::kafka_session;
+pub use mqtt::mqtt_session;
 pub use names::{crl, leaf, path, spiffe_id};
 pub use nats::nats_session;
 pub use oauth::{

@@ -36,4 +36,4 @@ targets!(config resources spiffe_id leaf crl path gate raw_http1 sniff client_he
     provider_metadata oauth_callback oauth_error token_answer id_token logout_token introspection_answer
     sealed_cookie session sign_in_flow return_target cookie_header
     api_description api_request threat_request threat_rules
-    nats_session kafka_session);
+    nats_session mqtt_session kafka_session);
