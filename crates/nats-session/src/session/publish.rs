@@ -9,13 +9,14 @@ use super::client::{Hearing, Step};
 use super::payload::{END, Payload};
 use crate::client_line::{ClientLine, Publish};
 use crate::headers::{self, Headers};
-use crate::jetstream::{self, Call};
+use crate::jetstream::{self, Call, Consumer};
 use crate::line::malformed;
 use crate::refusal;
 use crate::subject::{self, Destination};
 
-/// How many consumers are remembered as made on this connection.
-const CONSUMERS: usize = 1024;
+/// How many consumers are remembered as made on this connection, of names of this length at most.
+const CONSUMERS: usize = 256;
+const CONSUMER_NAME_BYTES: usize = 256;
 
 /// A message whose beginning has to be read before it is judged: its headers, or all of it.
 #[derive(Debug)]
@@ -195,11 +196,15 @@ impl NatsSession {
     }
 
     fn made(&self, stream: &str, name: &str) -> bool {
-        self.consumers.iter().any(|made| made.stream == stream && made.name == name)
+        let consumer = Consumer { stream: stream.to_owned(), name: name.to_owned() };
+        self.consumers.contains(&consumer)
     }
 
     fn remember(&mut self, call: Call) {
-        if let Some(consumer) = call.creates.filter(|_| self.consumers.len() < CONSUMERS) {
+        let short = |made: &Consumer| made.stream.len() + made.name.len() <= CONSUMER_NAME_BYTES;
+        if let Some(consumer) = call.creates.filter(short)
+            && self.consumers.len() < CONSUMERS
+        {
             self.consumers.insert(consumer);
         }
     }
