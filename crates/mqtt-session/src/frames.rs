@@ -95,8 +95,8 @@ impl Frames {
                 self.at += whole;
                 Ok(Some(Frame { chunk: self.chunk.clone(), from, to: self.at, header }))
             }
-            known => {
-                self.begun.reserve(known.map_or(left.len(), |(_, whole)| whole));
+            _ => {
+                // Room for what has come: a length that is announced costs nothing yet.
                 self.begun.extend_from_slice(left);
                 self.chunk.clear();
                 self.at = 0;
@@ -116,7 +116,6 @@ impl Frames {
                 None => self.begun.extend_from_slice(&left.split_to(1)),
             }
         };
-        self.begun.reserve(whole.saturating_sub(self.begun.len()));
         let missing = whole.saturating_sub(self.begun.len()).min(left.len());
         self.begun.extend_from_slice(left.get(..missing).unwrap_or_default());
         left.advance(missing);

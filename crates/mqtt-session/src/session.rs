@@ -185,9 +185,15 @@ impl MqttSession {
             let (limit, rules) = (self.limits.message_bytes, self.rules());
             let next = self.broker.frames.next(limit, |first| rules.broker_may(first))?;
             let Some(frame) = next else { return Ok(()) };
+            let waited = !self.takes_client();
             let outcome = self.broker_packet(&frame, judge)?;
-            let Output { to_client, to_broker } = output;
+            let Output { to_client, to_broker } = &mut *output;
             settle(outcome, frame, &mut self.broker.run, to_client, to_broker);
+            if waited && self.takes_client() {
+                // What the client has said meanwhile comes before what the broker says next.
+                to_client.extend(self.broker.run.take());
+                self.read_client(judge, output)?;
+            }
         }
         Ok(())
     }
@@ -301,9 +307,7 @@ impl Session for MqttSession {
             return Ok(());
         }
         self.broker.frames.push(bytes);
-        self.read_broker(judge, output)?;
-        // What the client said meanwhile may have waited for this.
-        self.read_client(judge, output)
+        self.read_broker(judge, output)
     }
 
     fn policy_changed(
