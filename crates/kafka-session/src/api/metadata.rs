@@ -67,16 +67,19 @@ const TOPIC: &[Field] = &[
 ];
 
 fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
-    let mut named = HashSet::new();
-    let topics = sift(request, "topics", |topic| match topic.nullable("name")? {
-        Some(name) if topic.id("topic_id")? == [0; 16] => {
-            let is_allowed = context.may_topic(Operation::Describe, name)?;
-            if is_allowed {
-                named.insert(name.to_owned());
-            }
-            Ok(is_allowed)
+    let (mut named, mut ids) = (HashSet::new(), HashSet::new());
+    let topics = sift(request, "topics", |topic| {
+        let id = topic.id("topic_id")?;
+        if id != [0; 16] {
+            ids.insert(id);
+            return Ok(true);
         }
-        _ => Ok(true),
+        let name = topic.text("name")?;
+        let is_allowed = context.may_topic(Operation::Describe, name)?;
+        if is_allowed {
+            named.insert(name.to_owned());
+        }
+        Ok(is_allowed)
     })?;
     let mut edits = topics.cut.clone();
     edits.extend(no_creation(request, &named, context)?);
@@ -86,6 +89,7 @@ fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
     let listing = Listing {
         is_of_all: request.body.items("topics")?.is_null(),
         named,
+        ids,
         refused: refused(request, &topics)?,
         refused_count: topics.denied.len(),
     };
@@ -128,7 +132,9 @@ struct Listing {
     is_of_all: bool,
     /// What was asked for by name, and allowed.
     named: HashSet<String>,
-    /// What was asked for by name, and not: items of the answer.
+    /// What was asked for by its id.
+    ids: HashSet<[u8; 16]>,
+    /// What was asked for by name, and not allowed: items of the answer.
     refused: Vec<u8>,
     refused_count: usize,
 }
@@ -158,22 +164,29 @@ impl Listing {
         Ok(edits)
     }
 
-    /// What is changed of a topic that the broker tells of.
+    fn is_named(&self, name: Option<&str>) -> bool {
+        name.is_some_and(|name| self.named.contains(name))
+    }
+
+    /// What is changed of a topic that the broker tells of. One that was not asked for is left out: some brokers take a
+    /// request for none as one for all.
     fn change(
         &self,
         topic: &Record<'_>,
         context: &mut Context<'_>,
     ) -> Result<Option<Edit>, SessionEnd> {
-        let Some(name) = topic.nullable("name")? else {
-            let is_error = topic.number("error_code")? != 0;
-            return Ok((!is_error).then(|| Edit::remove(topic.span())));
-        };
-        let asked = AccessRequest::on_topic(Operation::Describe, name);
-        if self.is_of_all && !context.might(&asked)? {
+        let name = topic.nullable("name")?;
+        let asked = AccessRequest::on_topic(Operation::Describe, name.unwrap_or_default());
+        if self.is_of_all {
+            if name.is_none() || !context.might(&asked)? {
+                return Ok(Some(Edit::remove(topic.span())));
+            }
+        } else if self.ids.contains(&topic.id("topic_id")?) {
+            if name.is_some() && !self.is_named(name) && !context.may(&asked)? {
+                return Ok(Some(Edit::replace(topic.span(), unknown(topic)?)));
+            }
+        } else if !self.is_named(name) {
             return Ok(Some(Edit::remove(topic.span())));
-        }
-        if !self.is_of_all && !self.named.contains(name) && !context.may(&asked)? {
-            return Ok(Some(Edit::replace(topic.span(), unknown(topic)?)));
         }
         Ok(mask_operations(topic, "topic_authorized_operations")?)
     }

@@ -101,6 +101,20 @@ fn librdkafka_asks_for_all_topics_with_some_bytes_too_many() {
     check(13, b"\0\0\0\0\0\x01\0\0");
 }
 
+/// A request of which nothing is allowed asks for no topics; some brokers tell of all then.
+#[test]
+fn topics_that_were_not_asked_for_are_left_out() {
+    for version in 4..=13 {
+        let mut connection = Connection::new();
+        connection.ask(&named(&["theirs"]), version);
+        let answer = topics(&["own", "theirs", "secret"], version);
+        connection.answer::<MetadataRequest>(1, &answer, version);
+        let (_, answer) = connection.answered::<MetadataRequest>(version).unwrap();
+        assert_eq!(told(&answer), [("theirs".to_owned(), 29)], "{version}");
+        assert_eq!(connection.judge.asked, ["describe theirs"]);
+    }
+}
+
 #[test]
 fn topics_by_id() {
     for version in 12..=13 {
