@@ -161,7 +161,11 @@ fn advertised_brokers(
         return brokers;
     }
     let Some(mut map) = reader.mapping(value) else { return brokers };
-    for (key, value) in map.entries().take(MAX_BROKERS) {
+    if map.entries().count() > MAX_BROKERS {
+        reader.report_value(value, "at most 1000 brokers", None);
+        return brokers;
+    }
+    for (key, value) in map.entries() {
         match key.text.parse::<i32>().ok().filter(|node| *node >= 0) {
             Some(node) => brokers.extend(address(reader, value).map(|address| (node, address))),
             None => reader.report(

@@ -61,6 +61,8 @@ inbound:
   ports: {8080: {protocol: http, mtls: STRICT}}
   listeners:
     - {bind: 127.0.0.1:8443, forward: 127.0.0.1:8081, protocol: http, mtls: DISABLE}
+    - {bind: 127.0.0.1:9093, forward: 127.0.0.1:9092, protocol: kafka, advertise: {1: 127.0.0.1:9093}}
+  messageSource: true
 outbound:
   bind: ["127.0.0.1:15001", "[::1]:15001"]
   listeners:
@@ -82,6 +84,9 @@ workers: 2
     assert_eq!(config.defaults.port_mtls.get(&8081), Some(&MtlsMode::Disable));
     assert_eq!(config.inbound.port(8080).protocol, Protocol::Http);
     assert_eq!(config.inbound.port(9).protocol, Protocol::Auto);
+    let kafka = &config.inbound.listeners[1];
+    assert_eq!(*kafka.advertise, [(1, address("127.0.0.1:9093"))].into());
+    assert!(config.inbound.message_source);
     assert_eq!(&*config.outbound.listeners[0].service, "payments.shop.svc.cluster.local");
     assert_eq!(config.readiness, None);
     assert_eq!(config.interception.mark, Some(1337));
@@ -172,6 +177,16 @@ fn f10_mistakes_have_their_place() {
         &[
             "p:4:3: found two mTLS modes for the app's port 8080; expected one mode a port; write the same `mtls` wherever the port stands",
         ],
+    );
+    check(
+        "inbound: {listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:2, protocol: nats, advertise: {1: 127.0.0.1:3}}]}",
+        &[
+            "p:3:92: found a mapping for `advertise`; expected `advertise` beside `protocol: kafka` only",
+        ],
+    );
+    check(
+        "inbound: {listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:2, protocol: kafka, advertise: {a: 127.0.0.1:3}}]}",
+        &["p:3:94: found `a` in `advertise`; expected the node id of a broker, from 0"],
     );
     check(
         "metrics: {bind: ['127.0.0.1:1', '127.0.0.1:2']}",
