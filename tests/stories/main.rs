@@ -31,6 +31,7 @@ mod event_nats;
 mod event_ports;
 mod event_scene;
 mod events_kafka_groups;
+mod events_mqtt;
 mod events_nats;
 mod explain;
 mod federation;
