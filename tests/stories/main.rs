@@ -30,6 +30,7 @@ mod event_clients;
 mod event_nats;
 mod event_ports;
 mod event_scene;
+mod events_kafka;
 mod events_kafka_groups;
 mod events_mqtt;
 mod events_nats;
