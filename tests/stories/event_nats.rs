@@ -1,5 +1,4 @@
 //! A client of NATS that remembers what its library told it: refusals come to it as events, beside its calls.
-#![allow(dead_code, reason = "the stories of each protocol take what they need")]
 
 use std::net::SocketAddr;
 

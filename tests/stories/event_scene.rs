@@ -88,6 +88,16 @@ pub(crate) fn rule(account: &str, operations: &[Value]) -> Value {
     json!({"from": [{"source": {"principals": [principal]}}], "to": to})
 }
 
+/// Publishing these topics, for [`rule`].
+pub(crate) fn publish(topics: &[&str]) -> Value {
+    json!({"operations": ["publish"], "topics": topics})
+}
+
+/// Receiving these, likewise.
+pub(crate) fn subscribe(topics: &[&str]) -> Value {
+    json!({"operations": ["subscribe"], "topics": topics})
+}
+
 /// Several resources as one file.
 pub(crate) fn together(resources: &[String]) -> String {
     resources.join("\n---\n")
