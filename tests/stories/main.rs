@@ -26,6 +26,7 @@ mod descriptors;
 mod drain;
 mod egress;
 mod envoy;
+mod event_broker_lies;
 mod event_changes;
 mod event_clients;
 mod event_nats;
