@@ -29,6 +29,7 @@ mod envoy;
 mod event_broker_lies;
 mod event_changes;
 mod event_clients;
+mod event_cluster;
 mod event_nats;
 mod event_ports;
 mod event_scene;
