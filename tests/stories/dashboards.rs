@@ -8,10 +8,10 @@ use std::path::Path;
 use postern_tests::Page;
 use postern_tests::shop::Shop;
 use postern_tests::web::WebAuthority;
-use postern_tests::{Browser, Mesh, Pod};
+use postern_tests::{BrokerKind, Browser, Mesh, Pod};
 use serde_json::{Value, json};
 
-use crate::gateway_scene;
+use crate::{event_nats, event_scene, gateway_scene};
 
 const DASHBOARD: &str = "http://127.0.0.1:15000/dashboard";
 const DATA: &str = "**/dashboard/data.json";
@@ -122,6 +122,31 @@ fn expect_same_verdict(pod: &Pod, line: &str, (reason, policy): (&str, &Value)) 
     let explained = pod.explain(&line);
     assert_eq!(explained["decision"], "deny", "{line}: {explained}");
     assert_eq!((&explained["reason"], &explained["policy"]), (&json!(reason), policy), "{line}");
+}
+
+#[test]
+fn a_refused_operation_at_a_broker_is_shown_and_its_line_gives_the_same_verdict() {
+    let rules = json!([event_scene::rule("orders", &[event_scene::publish(&["bus.orders"])])]);
+    let kind = BrokerKind::Nats;
+    let scene = event_scene::events(kind, &event_scene::topic_policy(kind, "bus", "ALLOW", &rules));
+    let server = scene.broker.at();
+    scene.orders.run(async move {
+        let mut stream = event_nats::open(server).await;
+        let refused = event_nats::say(&mut stream, "PUB bus.payments 0\r\n\r\n").await;
+        assert!(refused.starts_with("-ERR 'Permissions Violation"), "{refused}");
+    });
+    let browser = browser_beside(scene.broker.pod());
+    let person = browser.person_who_looks(&desk("light"));
+    let page = person.page();
+    page.open(DASHBOARD).expect(200, DASHBOARD);
+    let denied = row(&page, "bus.payments");
+    for part in ["/sa/orders", "nats publish bus.payments", "topic_denied"] {
+        assert!(denied.contains(part), "{part}: {denied}");
+    }
+    page.press("#denials-body tr:has-text(\"bus.payments\") button");
+    let line = page.expect_seen("#denials-body .explain pre");
+    expect_same_verdict(scene.broker.pod(), &line, ("topic_denied", &Value::Null));
+    expect_no_complaints(&page);
 }
 
 #[test]
