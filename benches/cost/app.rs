@@ -20,7 +20,13 @@ pub(crate) struct App {
     pub(crate) http1: SocketAddr,
     pub(crate) http2: SocketAddr,
     pub(crate) opaque: SocketAddr,
+    /// Twice the same: one is declared, the other is opaque.
+    pub(crate) nats: [SocketAddr; 2],
 }
+
+/// What a NATS server says first.
+pub(crate) const NATS_INFO: &str = "INFO {\"server_id\":\"cost\",\"version\":\"2.10.0\",\"proto\":1,\
+     \"headers\":true,\"max_payload\":1048576}\r\n";
 
 impl App {
     /// Serves on ports of the system's choice for as long as the runtime lives.
@@ -29,11 +35,20 @@ impl App {
     /// When it cannot listen.
     pub(crate) async fn start() -> Result<Self> {
         let (http1, http2, opaque) = (listen().await?, listen().await?, listen().await?);
+        let (nats, nats_opaque) = (listen().await?, listen().await?);
         let app = Self {
             http1: http1.local_addr()?,
             http2: http2.local_addr()?,
             opaque: opaque.local_addr()?,
+            nats: [nats.local_addr()?, nats_opaque.local_addr()?],
         };
+        for listener in [nats, nats_opaque] {
+            spawn_local(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    spawn_local(serve_nats(stream));
+                }
+            });
+        }
         // A connection that breaks is not the app's business: the load sees it.
         spawn_local(async move {
             while let Ok((stream, _)) = http1.accept().await {
@@ -54,6 +69,26 @@ impl App {
             }
         });
         Ok(app)
+    }
+}
+
+/// A NATS server that nobody listens to: it forgets what is published, and answers each PING at the end of what it reads.
+async fn serve_nats(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.write_all(NATS_INFO.as_bytes()).await?;
+    let mut buffer = Vec::with_capacity(HEAD);
+    loop {
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        // A batch is answered as a whole, so a PING is the last of what there is.
+        if buffer.ends_with(b"PING\r\n") {
+            stream.write_all(b"PONG\r\n").await?;
+            buffer.clear();
+        } else {
+            // The beginning of one may be there.
+            buffer.drain(..buffer.len().saturating_sub(6));
+        }
     }
 }
 

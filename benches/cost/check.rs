@@ -77,7 +77,7 @@ const WHAT_TO_DO: &str = "\
 Which functions it is:  make -C benches profile ARGS='--row ROW' here, and at the commit before; compare both.
 When it is worth it:    make -C benches cost ARGS=--accept and commit benches/cost/baseline.json with the reason.";
 
-async fn count(rounds: &mut Rounds, row: &Row) -> Result<[Counts; 2]> {
+pub(crate) async fn count(rounds: &mut Rounds, row: &Row) -> Result<[Counts; 2]> {
     let mut load = rounds.begin(row).await?;
     let mut least: Option<[Counts; 2]> = None;
     for _ in 0..ROUNDS {

@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, spawn_local};
 
-use crate::rows::{Load, SMALL};
+use crate::app::NATS_INFO;
+use crate::rows::{BATCH, Load, SMALL};
 use crate::settings::Doors;
 
 /// What the client calls the service.
@@ -34,6 +35,7 @@ pub(crate) enum Client {
     Grpc(SendRequest<Bytes>),
     Opaque(TcpStream),
     OpaqueConnection(SocketAddr),
+    Nats { stream: TcpStream, batch: Vec<u8>, messages: u32 },
 }
 
 impl Client {
@@ -55,6 +57,10 @@ impl Client {
             Load::Grpc => Self::Grpc(http2(doors.http2).await?),
             Load::Opaque => Self::Opaque(connect(doors.opaque).await?),
             Load::OpaqueConnection => Self::OpaqueConnection(doors.opaque),
+            Load::Nats { declared, payload } => {
+                let door = if declared { doors.nats } else { doors.nats_opaque };
+                nats(connect(door).await?, payload).await?
+            }
         })
     }
 
@@ -66,6 +72,7 @@ impl Client {
         let batch = match self {
             Self::Http1 { streams, .. } => u32::try_from(streams.len())?,
             Self::Http2 { streams, .. } => *streams,
+            Self::Nats { messages, .. } => *messages,
             _ => 1,
         };
         for _ in 0..requests.div_ceil(batch) {
@@ -107,6 +114,10 @@ impl Client {
                 // The other end has closed when this side is done, and its record is written.
                 stream.shutdown().await?;
                 ensure!(stream.read(&mut [0; 1]).await? == 0, "more came than was sent");
+            }
+            Self::Nats { stream, batch, .. } => {
+                stream.write_all(batch).await?;
+                pong(stream).await?;
             }
         }
         Ok(())
@@ -180,6 +191,29 @@ async fn read_http2(
     }
     ensure!(read == bytes, "{read} bytes came in place of {bytes}");
     Ok(body)
+}
+
+/// A client that has introduced itself, with its batch: as many messages as fit, and a question whether all have come.
+async fn nats(mut stream: TcpStream, payload: usize) -> Result<Client> {
+    let mut info = [0; NATS_INFO.len()];
+    stream.read_exact(&mut info).await?;
+    stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n").await?;
+    pong(&mut stream).await?;
+    let message = [
+        format!("PUB orders.new {payload}\r\n").into_bytes(),
+        vec![b'x'; payload],
+        b"\r\n".to_vec(),
+    ];
+    let messages = BATCH / payload;
+    let batch = [message.concat().repeat(messages), b"PING\r\n".to_vec()].concat();
+    Ok(Client::Nats { stream, batch, messages: u32::try_from(messages)? })
+}
+
+async fn pong(stream: &mut TcpStream) -> Result<()> {
+    let mut answer = [0; 6];
+    stream.read_exact(&mut answer).await?;
+    ensure!(&answer == b"PONG\r\n", "the broker said {:?}", String::from_utf8_lossy(&answer));
+    Ok(())
 }
 
 async fn ping_pong(stream: &mut TcpStream) -> Result<()> {

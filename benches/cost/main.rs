@@ -14,6 +14,7 @@ mod callgrind;
 mod certificates;
 mod check;
 mod counts;
+mod events;
 mod load;
 mod pair;
 mod profile;
@@ -43,6 +44,11 @@ enum Command {
         /// Write what is counted as the accepted counts
         #[arg(long)]
         accept: bool,
+    },
+    /// Messages of a broker that are judged one by one, beside the same bytes as opaque ones
+    Events {
+        #[command(flatten)]
+        options: Options,
     },
     /// Where the instructions and allocations of rows come from, as tables
     Profile {
@@ -92,6 +98,7 @@ fn run(command: &Command) -> Result<()> {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         match command {
             Command::Check { options, accept } => check::run(options, *accept).await,
+            Command::Events { options } => events::run(options).await,
             Command::Profile { options } => profile::run(options).await,
         }
     })

@@ -15,6 +15,8 @@ pub(crate) enum Load {
     Opaque,
     /// Opaque bytes there and back, a new connection each time.
     OpaqueConnection,
+    /// Messages of NATS, a batch at a time, on a connection that stays; the port is declared `nats`, or it is `tcp`.
+    Nats { declared: bool, payload: usize },
 }
 
 /// A row of the table.
@@ -95,6 +97,28 @@ pub(crate) const ROWS: &[Row] = &[
         in_pieces: false,
     },
 ];
+
+/// Bytes of messages that are sent at once.
+pub(crate) const BATCH: usize = 64 * 1024;
+
+/// Messages with payloads of so many bytes, judged one by one and as opaque bytes; and by how much more the former may
+/// cost the inbound proxy, where that has a bound.
+pub(crate) const EVENTS: &[([Row; 2], Option<f64>)] =
+    &[(events(128, 4096), None), (events(1024, 512), None), (events(LARGE, 32), Some(0.05))];
+
+const fn events(payload: usize, requests: u32) -> [Row; 2] {
+    [event_row("nats", true, payload, requests), event_row("opaque", false, payload, requests)]
+}
+
+const fn event_row(name: &'static str, declared: bool, payload: usize, requests: u32) -> Row {
+    Row {
+        name,
+        about: "messages of NATS, published in batches of 64 KiB",
+        load: Load::Nats { declared, payload },
+        requests,
+        in_pieces: true,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,13 @@ const POLICIES: usize = 50;
 /// What the client's proxy calls the server.
 const SERVICE: &str = "server.a.svc.cluster.local";
 /// The ports of the service: number, protocol, and the protocol as the inbound proxy calls it.
-const PORTS: [(u16, &str, &str); 3] =
-    [(8080, "HTTP", "http"), (8081, "HTTP2", "http2"), (8082, "TCP", "tcp")];
+const PORTS: [(u16, &str, &str); 5] = [
+    (8080, "HTTP", "http"),
+    (8081, "HTTP2", "http2"),
+    (8082, "TCP", "tcp"),
+    (8083, "TCP", "nats"),
+    (8084, "TCP", "tcp"),
+];
 
 /// Where the client connects.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Doors {
     pub(crate) http1: SocketAddr,
     pub(crate) http2: SocketAddr,
     pub(crate) opaque: SocketAddr,
+    pub(crate) nats: SocketAddr,
+    pub(crate) nats_opaque: SocketAddr,
 }
 
 /// What both proxies listen on, once their files are written.
@@ -40,9 +47,8 @@ impl Settings {
     /// When a file cannot be written.
     pub(crate) fn write(directory: &Path, app: App) -> Result<Self> {
         let [client, server] = certificates::make(directory)?;
-        let [door1, door2, door3, target1, target2, target3, ready1, ready2] = free_ports()?;
-        let (doors, targets) = ([door1, door2, door3], [target1, target2, target3]);
-        let readiness = [ready1, ready2];
+        let (doors, targets) = (free_ports()?, free_ports()?);
+        let readiness = free_ports()?;
         let listeners: Vec<Value> = PORTS
             .iter()
             .zip(doors)
@@ -51,7 +57,7 @@ impl Settings {
         let outbound = json!({"bind": "none", "listeners": listeners});
         let forwards: Vec<Value> = PORTS
             .iter()
-            .zip(targets.iter().zip([app.http1, app.http2, app.opaque]))
+            .zip(targets.iter().zip([app.http1, app.http2, app.opaque, app.nats[0], app.nats[1]]))
             .map(|((_, _, protocol), (bind, to))| {
                 json!({"bind": bind, "forward": to, "protocol": protocol})
             })
@@ -82,8 +88,8 @@ impl Settings {
         };
         write(Side::Outbound, &client, CLIENT, readiness[0], &[service(targets)])?;
         write(Side::Inbound, &server, SERVER, readiness[1], &policies())?;
-        let [http1, http2, opaque] = doors;
-        Ok(Self { doors: Doors { http1, http2, opaque }, readiness })
+        let [http1, http2, opaque, nats, nats_opaque] = doors;
+        Ok(Self { doors: Doors { http1, http2, opaque, nats, nats_opaque }, readiness })
     }
 }
 
@@ -104,12 +110,12 @@ fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
     Ok(ports)
 }
 
-fn service(targets: [SocketAddr; 3]) -> Value {
+fn service(targets: [SocketAddr; 5]) -> Value {
     let ports: Vec<Value> = PORTS
         .iter()
         .zip(targets)
         .map(|((number, protocol, _), target)| {
-            let name = protocol.to_lowercase();
+            let name = format!("{}-{number}", protocol.to_lowercase());
             json!({"number": number, "targetPort": target.port(), "name": name, "protocol": protocol})
         })
         .collect();
@@ -148,7 +154,23 @@ fn policies() -> Vec<Value> {
         });
         policy(format!("other-{number}"), rule)
     });
-    std::iter::once(policy("client".to_owned(), client)).chain(others).collect()
+    std::iter::once(policy("client".to_owned(), client)).chain(others).chain([topics()]).collect()
+}
+
+/// What the client may publish.
+fn topics() -> Value {
+    json!({
+        "apiVersion": "policy.postern.dev/v1alpha1",
+        "kind": "TopicPolicy",
+        "metadata": {"name": "client", "namespace": "a"},
+        "spec": {
+            "selector": {"matchLabels": {"side": "inbound"}}, "protocol": "nats", "action": "ALLOW",
+            "rules": [{
+                "from": [{"source": {"principals": [principal(CLIENT)]}}],
+                "to": [{"operation": {"operations": ["publish"], "topics": ["orders.*"]}}],
+            }],
+        },
+    })
 }
 
 fn write_resources(directory: &Path, resources: &[Value]) -> std::io::Result<()> {
