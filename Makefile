@@ -6,13 +6,14 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-bank demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-threats prove-cluster clean setup unit fuzz-briefly e2e cost images release screenshots
+.PHONY: help demo demo-bank demo-events demo-gateway demo-shop demo-social test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-threats prove-cluster clean setup unit fuzz-briefly e2e cost images release screenshots
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
 	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
 	@echo 'make demo-bank     a bank: policies suggested from a recorded day, transfers by two people, a record for auditors'
+	@echo 'make demo-events   who may publish and listen at NATS, MQTT and Kafka brokers: suggested, enforced, edited live'
 	@echo 'make demo-gateway  the shop behind a gateway: browsers, API keys, partners, limits, changes under load'
 	@echo 'make demo-shop     the whole shop: people sign in by OpenID Connect, limits at the edge, allow-lists inside'
 	@echo 'make demo-social   a social network with a login service: tokens, limits, logout everywhere'
@@ -46,6 +47,12 @@ demo:
 # The same things are needed; the stories of these names run them, too.
 demo-bank demo-gateway demo-social:
 	@tests/setup demo
+	@cargo build --locked --workspace --bins
+	@SUGGEST=$(SUGGEST) tests/in-namespace $(BUILT)/$@
+
+# The brokers and their clients come from PyPI and Debian.
+demo-events:
+	@tests/setup events
 	@cargo build --locked --workspace --bins
 	@SUGGEST=$(SUGGEST) tests/in-namespace $(BUILT)/$@
 

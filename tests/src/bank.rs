@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::app::App;
+use crate::broker::{Broker, BrokerKind};
 use crate::certificates::replace;
 use crate::curl::Answer;
 use crate::example;
@@ -62,21 +63,32 @@ impl Bank {
     /// Starts the bank in `mesh`, and waits until it serves. In namespaces only.
     #[must_use]
     pub fn start(mesh: &Mesh) -> Self {
-        install(mesh, "roles");
-        mesh.policy("schemas", &example::shipped(mesh, "bank/schemas"));
-        for name in SUGGESTED {
-            install(mesh, &format!("{name}-allow"));
+        install_rules(mesh);
+        Self::start_pods(mesh, "", false)
+    }
+
+    /// The same with its events: a broker that payments tell and the record listens to, with these policies about topics.
+    #[must_use]
+    pub fn start_with_events(mesh: &Mesh, topics: &str) -> (Self, Broker) {
+        for name in ["services", "connect"] {
+            let text = example::shipped(mesh, &format!("bank/events/{name}"));
+            mesh.policy(&format!("events-{name}"), &text);
         }
-        Self::start_pods(mesh, "")
+        mesh.policy("topics", topics);
+        install_rules(mesh);
+        let kind = BrokerKind::Mosquitto;
+        let broker = pod(mesh, "broker", 12, "").known_by_files();
+        let broker = Broker::start(kind, kind.protocol(), broker);
+        (Self::start_pods(mesh, "", true), broker)
     }
 
     /// Starts it without any policy of who may call whom, in audit mode: every call is let in and written down.
     #[must_use]
     pub fn start_in_audit_mode(mesh: &Mesh) -> Self {
-        Self::start_pods(mesh, "defaults: {authorization: audit}\n")
+        Self::start_pods(mesh, "defaults: {authorization: audit}\n", false)
     }
 
-    fn start_pods(mesh: &Mesh, more: &str) -> Self {
+    fn start_pods(mesh: &Mesh, more: &str, events: bool) -> Self {
         let web_authority = WebAuthority::new("the web");
         let certificate = web_authority.server(&["bank.example"]).secret_in(NAMESPACE, "bank-cert");
         mesh.policy("bank-cert", &certificate);
@@ -96,6 +108,8 @@ impl Bank {
             let app = App::new(&format!("bank-{name}"));
             let file = format!("--database=/run/postern/{name}.db");
             let app = if database { app.arg(file) } else { app };
+            let tells = events && ["audit", "payments"].contains(&name);
+            let app = if tells { app.arg("--events=broker:1883") } else { app };
             let pod = service(mesh, name, number, more).app(app).lay_out();
             describe(&pod);
             pod.start_processes();
@@ -181,6 +195,15 @@ impl Bank {
         let tokens = Tokens::open(ISSUER, AUDIENCE, &key).expect("a key");
         let claims = [("role", role.name())];
         tokens.issue(name, &claims, issued, lifetime(role)).expect("a token")
+    }
+}
+
+/// What lets the bank's services be called, and by whom.
+fn install_rules(mesh: &Mesh) {
+    install(mesh, "roles");
+    mesh.policy("schemas", &example::shipped(mesh, "bank/schemas"));
+    for name in SUGGESTED {
+        install(mesh, &format!("{name}-allow"));
     }
 }
 

@@ -28,7 +28,7 @@ impl Shop {
     #[must_use]
     pub fn start(mesh: &Mesh) -> Self {
         install_policies(mesh);
-        Self::start_pods(mesh)
+        Self::start_pods(mesh, None)
     }
 
     /// Starts the shop without any policy and in audit mode: every call is let in and written down. In namespaces only.
@@ -41,7 +41,13 @@ impl Shop {
             fs::write(audit_config(mesh, name), text + "defaults: {authorization: audit}\n")
                 .expect("a configuration can be written");
         }
-        Self::start_pods(mesh)
+        Self::start_pods(mesh, None)
+    }
+
+    /// Starts the shop's pods; the front end tells the broker at this address of orders. In namespaces only.
+    #[must_use]
+    pub(crate) fn start_telling(mesh: &Mesh, broker: &str) -> Self {
+        Self::start_pods(mesh, Some(broker))
     }
 
     /// Starts the shop with these of its policies alone. In namespaces only.
@@ -50,10 +56,10 @@ impl Shop {
         for name in policies {
             install(mesh, name);
         }
-        Self::start_pods(mesh)
+        Self::start_pods(mesh, None)
     }
 
-    fn start_pods(mesh: &Mesh) -> Self {
+    fn start_pods(mesh: &Mesh, broker: Option<&str>) -> Self {
         let payments = pod(mesh, "payments", 4, &[(50051, "grpc")], App::new("shop-payments"));
         let cart = pod(
             mesh,
@@ -62,7 +68,7 @@ impl Shop {
             &[(8080, "http"), (9000, "tcp"), (9100, "tcp")],
             App::new("shop-cart"),
         );
-        let frontend = frontend(mesh, &cart, &payments);
+        let frontend = frontend(mesh, &cart, &payments, broker);
         let reports = builder(mesh, "reports", 5).start();
         Self { frontend, cart, payments, reports }
     }
@@ -124,10 +130,14 @@ fn audit_config(mesh: &Mesh, name: &str) -> PathBuf {
 }
 
 /// The front end calls the others by name; on loopback it has to be told its proxy's listeners for them.
-fn frontend(mesh: &Mesh, cart: &Pod, payments: &Pod) -> Pod {
+fn frontend(mesh: &Mesh, cart: &Pod, payments: &Pod, broker: Option<&str>) -> Pod {
     let builder = builder(mesh, "frontend", 2).port(8000, "http");
     if mesh.has_namespaces() {
-        return builder.app(App::new("shop-frontend")).start();
+        let app = App::new("shop-frontend");
+        let Some(broker) = broker else { return builder.app(app).start() };
+        let pod = builder.app(app.arg(format!("--events={broker}"))).lay_out();
+        pod.start_sidecar_first();
+        return pod;
     }
     let pod = builder.lay_out();
     let app = App::new("shop-frontend")

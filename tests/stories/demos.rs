@@ -1,10 +1,15 @@
-//! The demos show what they say: `make demo-bank`, `make demo-gateway`, `make demo-shop`, `make demo-social`.
+//! The demos show what they say: `make demo-bank`, `make demo-events`, `make demo-gateway` and the others.
 
 use std::process::Command;
 
 #[test]
 fn bank_demo_is_as_expected() {
     is_as_expected("demo-bank");
+}
+
+#[test]
+fn events_demo_is_as_expected() {
+    is_as_expected("demo-events");
 }
 
 #[test]
