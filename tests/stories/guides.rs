@@ -42,6 +42,41 @@ fn the_certificate_guide_prints_what_it_shows() {
     }
 }
 
+/// The quick start with a broker, in a network of its own: its files, then its commands.
+#[test]
+fn the_guide_to_events_prints_what_it_shows() {
+    let guide = fs::read_to_string(repository().join("docs/events.md")).unwrap();
+    let (_, below) = guide.split_once("## On a laptop").unwrap();
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("resources")).unwrap();
+    for block in below.split("```yaml\n# ").skip(1).take(3) {
+        let name = block.split(':').next().unwrap();
+        let text = block.split("```").next().unwrap();
+        fs::write(place.path().join(name), format!("# {text}")).unwrap();
+    }
+    let (typed, shown) = first_block(&guide, "## On a laptop");
+    // Where a person gives the answers some seconds, this asks on until they are there.
+    let typed = typed.join("\n").replace("\n(printf", "\necho BEGIN\n(printf");
+    let typed = typed.replace("sleep 2)", "while printf 'PING\\r\\n'; do sleep 0.1; done)");
+    let typed = typed.replace("--max-time 5", "--max-time 60").replace("grep ERR", "grep -m 2 ERR");
+    let programs = binary("postern-authority");
+    let programs = programs.parent().unwrap();
+    let script = format!(
+        "PATH={0}:{0}/../peers/events/bin:$PATH; ip link set lo up\n{typed}\n",
+        programs.display()
+    );
+    let output = Command::new("timeout")
+        .args(["120", "unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", &script])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let (_, answers) =
+        printed.split_once("BEGIN\n").unwrap_or_else(|| panic!("{printed}\n{errors}"));
+    assert_eq!(answers.lines().collect::<Vec<_>>(), shown, "{errors}");
+}
+
 /// What a `console` block below this heading tells to type, and what it shows after the last command.
 fn first_block<'g>(guide: &'g str, heading: &str) -> (Vec<String>, Vec<&'g str>) {
     let (_, below) = guide.split_once(heading).unwrap();
