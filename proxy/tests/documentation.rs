@@ -32,8 +32,8 @@ fn every_setting_and_limit_is_on_the_reference_page() {
         "# Reference: configuration of `postern-proxy`\n\n\
          Printed from the code by a test; `make reference` rewrites it. [configuration.md](../configuration.md) has a file to begin\n\
          with, and what the defaults mean.\n\n\
-         `[]` stands for the items of a list; `PORT` and `DOMAIN` for a key of your own. What is *required* must be there where the\n\
-         section it is in is written.\n\n\
+         `[]` stands for the items of a list; `PORT`, `DOMAIN` and `NODE` for a key of your own. What is *required* must be there\n\
+         where the section it is in is written.\n\n\
          ## Settings\n\n| setting | takes | default | what |\n|---|---|---|---|\n",
     );
     for Setting { key, takes, default, meaning } in SETTINGS {
@@ -314,8 +314,8 @@ fn documented() -> BTreeSet<(String, BTreeSet<String>)> {
     for setting in SETTINGS {
         let parts: Vec<&str> = setting.key.split('.').collect();
         for (at, key) in parts.iter().enumerate() {
-            // The keys of these two are the writer's own.
-            if !["PORT", "DOMAIN"].contains(key) {
+            // The keys of these are the writer's own.
+            if !["PORT", "DOMAIN", "NODE"].contains(key) {
                 note(&parts[..at].join("."), key);
             }
         }
