@@ -109,14 +109,26 @@ pub(crate) fn call(
     let tokens: Vec<&str> = api.splitn(5, '.').collect();
     let need = match tokens.as_slice() {
         ["INFO"] => Need { operation: Describe, topic: None, stream: None },
-        ["STREAM", "NAMES" | "LIST"] => listing(body)?,
-        ["STREAM", "INFO", stream]
-        | ["CONSUMER", "NAMES" | "LIST", stream]
-        | ["CONSUMER", "INFO", stream, _] => Need::stream(Describe, stream),
+        ["STREAM", "NAMES"] => {
+            Need::topic(Describe, listing(body)?.text("subject")?.unwrap_or(">"))
+        }
+        ["STREAM", "LIST"] => {
+            listing(body)?;
+            Need::topic(Describe, ">")
+        }
+        ["STREAM", "INFO", stream] => described(stream, body)?,
+        ["CONSUMER", "NAMES" | "LIST", stream] | ["CONSUMER", "INFO", stream, _] => {
+            Need::stream(Describe, stream)
+        }
         ["STREAM", "CREATE" | "UPDATE", name] => return stream::configured(name, body),
         ["STREAM", "RESTORE", name] => return stream::restored(name, body),
-        ["STREAM", "MSG", "GET", stream] | ["DIRECT", "GET", stream] => return read(stream, body),
-        ["DIRECT", "GET", stream, ..] => Need::read(stream, tail(api, 3)),
+        ["STREAM", "MSG", "GET", stream] => return read(stream, body, &ONE_MESSAGE),
+        ["DIRECT", "GET", stream] => return read(stream, body, &MESSAGES),
+        ["DIRECT", "GET", stream, ..] => {
+            let what = "a request for the last message of a subject";
+            optional(body, what)?.only(&["no_hdr"], what)?;
+            Need::read(stream, tail(api, 3))
+        }
         ["CONSUMER", "CREATE", stream] => return consumer::created(stream, None, None, body),
         ["CONSUMER", "CREATE", stream, name, ..] => {
             return consumer::created(stream, Some(name), tail(api, 4), body);
@@ -130,7 +142,8 @@ pub(crate) fn call(
         ["CONSUMER", "DELETE", stream, name] => {
             Need::stream(if is_own(stream, name) { Subscribe } else { Delete }, stream)
         }
-        ["STREAM", "DELETE" | "PURGE" | "SNAPSHOT" | "CANCEL_MOVE", stream]
+        ["STREAM", "SNAPSHOT", stream] => return snapshot(stream, body),
+        ["STREAM", "DELETE" | "PURGE" | "CANCEL_MOVE", stream]
         | ["STREAM", "MSG", "DELETE", stream]
         | ["STREAM", "PEER", _, stream]
         | ["STREAM", "LEADER", "STEPDOWN", stream]
@@ -145,41 +158,64 @@ fn tail(subject: &str, tokens: usize) -> Option<&str> {
     subject.splitn(tokens + 1, '.').nth(tokens)
 }
 
-/// Names of streams: those of one subject, or of all.
-fn listing(body: &[u8]) -> Result<Need, SessionEnd> {
+/// Which streams are listed: those of one subject, or all.
+fn listing(body: &[u8]) -> Result<Object, SessionEnd> {
     let what = "a request for the names of streams";
     let object = optional(body, what)?;
     object.only(&["subject", "offset", "limit"], what)?;
-    Ok(Need::topic(Operation::Describe, object.text("subject")?.unwrap_or(">")))
+    Ok(object)
 }
 
-/// One message of a stream, or several: those of the subjects that are named, or any.
-fn read(stream: &str, body: &[u8]) -> Result<Call, SessionEnd> {
+/// What a stream is; which subjects it has, where the body asks for those.
+fn described(stream: &str, body: &[u8]) -> Result<Need, SessionEnd> {
+    let what = "a request for what a stream is";
+    let object = optional(body, what)?;
+    object.only(&["subjects_filter", "deleted_details", "offset"], what)?;
+    let topic = object.text("subjects_filter")?.map(str::to_owned);
+    Ok(Need { topic, ..Need::stream(Operation::Describe, stream) })
+}
+
+/// The server publishes the copy to a subject that the body names.
+fn snapshot(stream: &str, body: &[u8]) -> Result<Call, SessionEnd> {
+    let what = "a request for a snapshot of a stream";
+    let object = optional(body, what)?;
+    object.only(&["deliver_subject", "no_consumers", "chunk_size", "window_size", "jsck"], what)?;
+    let delivers_to = object.text("deliver_subject")?.map(str::to_owned);
+    let needs = vec![Need::stream(Operation::Admin, stream)];
+    Ok(Call { needs, delivers_to, ..Call::default() })
+}
+
+/// The fields of a request for one message, `STREAM.MSG.GET`. Servers ignore those of the other.
+const ONE_MESSAGE: [&str; 5] = ["seq", "last_by_subj", "next_by_subj", "start_time", "no_hdr"];
+/// The fields of a request for messages, `DIRECT.GET`.
+const MESSAGES: [&str; 10] = [
+    "seq",
+    "last_by_subj",
+    "next_by_subj",
+    "batch",
+    "max_bytes",
+    "start_time",
+    "multi_last",
+    "up_to_seq",
+    "up_to_time",
+    "no_hdr",
+];
+
+/// Messages of a stream: those of the subjects that are named, or any. A message that is chosen by its number or its time
+/// may have any subject, whatever subjects stand beside; but for the next one of a subject from there on.
+fn read(stream: &str, body: &[u8], fields: &[&str]) -> Result<Call, SessionEnd> {
     let what = "a request for messages of a stream";
     let object = optional(body, what)?;
-    object.only(
-        &[
-            "seq",
-            "last_by_subj",
-            "next_by_subj",
-            "batch",
-            "max_bytes",
-            "start_time",
-            "multi_last",
-            "up_to_seq",
-            "up_to_time",
-            "no_hdr",
-        ],
-        what,
-    )?;
+    object.only(fields, what)?;
+    let next = object.text("next_by_subj")?;
     let mut filters = object.texts("multi_last")?;
     filters.extend(object.text("last_by_subj")?);
-    filters.extend(object.text("next_by_subj")?);
-    let all = Need::read(stream, None);
+    filters.extend(next);
+    let chosen = object.has("seq") || object.has("start_time");
     let mut needs: Vec<Need> =
         filters.into_iter().map(|filter| Need::read(stream, Some(filter))).collect();
-    if needs.is_empty() {
-        needs.push(all);
+    if needs.is_empty() || (chosen && next.is_none()) {
+        needs.push(Need::read(stream, None));
     }
     Ok(Call::of(needs))
 }

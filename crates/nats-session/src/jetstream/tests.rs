@@ -7,8 +7,10 @@ fn what_each_request_needs() {
     for (api, body, expect) in [
         ("INFO", "", "describe"),
         ("STREAM.NAMES", "", "describe topic >"),
-        ("STREAM.LIST", r#"{"subject":"a.b","offset":0}"#, "describe topic a.b"),
+        ("STREAM.LIST", r#"{"subject":"a.b","offset":0}"#, "describe topic >"),
+        ("STREAM.NAMES", r#"{"subject":"a.b","offset":0}"#, "describe topic a.b"),
         ("STREAM.INFO.S", "", "describe stream S"),
+        ("STREAM.INFO.S", r#"{"subjects_filter":"a.>","offset":5}"#, "describe topic a.> stream S"),
         ("CONSUMER.NAMES.S", "", "describe stream S"),
         ("CONSUMER.LIST.S", "{}", "describe stream S"),
         ("CONSUMER.INFO.S.c", "", "describe stream S"),

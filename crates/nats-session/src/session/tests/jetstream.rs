@@ -128,6 +128,50 @@ fn a_consumer_delivers_to_ones_own_inbox_or_where_one_may_publish() {
 }
 
 #[test]
+fn cve_2026_33249_a_snapshot_is_delivered_where_a_consumer_would_be() {
+    for (deliver, allowed) in [
+        ("_INBOX.shop.cart.d", true),
+        ("mine.d", true),
+        ("_INBOX.shop.orders.d", false),
+        ("theirs.d", false),
+        ("mine.>", false),
+        ("$JS.API.STREAM.DELETE.OTHER", false),
+        ("$JS.ACK.S.c.1.2.3.4.5", false),
+    ] {
+        let clauses = vec![allow_streams("admin", &["S"]), allow("publish", &["mine.>"])];
+        let mut connection = Connection::of(clauses);
+        let body = format!(r#"{{"deliver_subject":"{deliver}","chunk_size":1024}}"#);
+        if allowed {
+            connection.passes(&message("$JS.API.STREAM.SNAPSHOT.S", &body));
+        } else {
+            refused(&mut connection, "$JS.API.STREAM.SNAPSHOT.S", &body);
+        }
+    }
+}
+
+#[test]
+fn the_subjects_of_a_stream_are_seen_by_whoever_may_know_of_them() {
+    let some = || vec![Clause { topics: vec!["orders.new"], ..allow_streams("subscribe", &["S"]) }];
+    for (subject, body, allowed) in [
+        ("STREAM.INFO.S", "", true),
+        ("STREAM.INFO.S", r#"{"deleted_details":true}"#, true),
+        ("STREAM.INFO.S", r#"{"subjects_filter":"orders.new"}"#, true),
+        ("STREAM.INFO.S", r#"{"subjects_filter":">"}"#, false),
+        ("STREAM.INFO.S", r#"{"subjects_filter":"orders.*"}"#, false),
+        ("STREAM.NAMES", r#"{"subject":"orders.new"}"#, true),
+        ("STREAM.LIST", r#"{"subject":"orders.new"}"#, false),
+    ] {
+        let mut connection = Connection::of(some());
+        let subject = format!("$JS.API.{subject}");
+        if allowed {
+            connection.passes(&message(&subject, body));
+        } else {
+            refused(&mut connection, &subject, body);
+        }
+    }
+}
+
+#[test]
 fn a_stream_takes_in_and_gives_out_what_policy_allows() {
     let make = || {
         vec![
@@ -207,6 +251,18 @@ fn messages_are_read_by_stream_and_subject() {
         ("DIRECT.GET.S", "", false),
         ("DIRECT.GET.S", r#"{"multi_last":["orders.new","orders.old"]}"#, false),
         ("DIRECT.GET.S", r#"{"multi_last":[],"seq":1}"#, false),
+        ("STREAM.MSG.GET.S", r#"{"seq":2,"next_by_subj":"orders.new"}"#, true),
+        ("DIRECT.GET.S", r#"{"multi_last":["orders.new"],"up_to_seq":9,"batch":5}"#, true),
+        ("DIRECT.GET.S.orders.new", r#"{"no_hdr":true}"#, true),
+        ("DIRECT.GET.S", r#"{"seq":2,"multi_last":["orders.new"]}"#, false),
+        (
+            "DIRECT.GET.S",
+            r#"{"start_time":"2026-01-01T00:00:00Z","multi_last":["orders.new"]}"#,
+            false,
+        ),
+        ("DIRECT.GET.S", r#"{"seq":2,"last_by_subj":"orders.new"}"#, false),
+        ("STREAM.MSG.GET.S", r#"{"seq":2,"last_by_subj":"orders.new"}"#, false),
+        ("STREAM.MSG.GET.S", r#"{"start_time":"2026-01-01T00:00:00Z"}"#, false),
         ("DIRECT.GET.S.orders.old", "", false),
         ("DIRECT.GET.T.orders.new", "", false),
     ] {
@@ -277,6 +333,11 @@ fn bodies_that_servers_might_read_otherwise_end_the_session() {
         ("CONSUMER.CREATE.S.c", r#"{"stream_name":"S"}"#),
         ("CONSUMER.CREATE.S.c", "{"),
         ("STREAM.MSG.GET.S", r#"{"Last_by_subj":"x"}"#),
+        ("STREAM.MSG.GET.S", r#"{"seq":2,"multi_last":["a"]}"#),
+        ("STREAM.MSG.GET.S", r#"{"last_by_subj":"a","batch":5}"#),
+        ("DIRECT.GET.S.a", r#"{"seq":2}"#),
+        ("STREAM.INFO.S", r#"{"Subjects_filter":">"}"#),
+        ("STREAM.SNAPSHOT.S", r#"{"Deliver_subject":"x"}"#),
         ("STREAM.NAMES", r#"{"Subject":"x"}"#),
         ("STREAM.RESTORE.S", r#"{"config":{"name":"T"},"state":{}}"#),
     ] {
