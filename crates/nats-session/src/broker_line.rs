@@ -13,7 +13,7 @@ pub(crate) enum BrokerLine<'a> {
     /// `INFO {…}`: what the server is, JSON.
     Info(&'a str),
     /// `MSG` and `HMSG`: a message for a subscription. Its bytes follow the line.
-    Message { sid: &'a str, reply: Option<&'a str>, bytes: usize },
+    Message(Message<'a>),
     /// `+OK`, which verbose clients get for each thing they do.
     Okay,
     /// `-ERR '…'`.
@@ -22,6 +22,16 @@ pub(crate) enum BrokerLine<'a> {
     Ping,
     /// `PONG`.
     Pong,
+}
+
+/// What a broker says of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) sid: &'a str,
+    pub(crate) reply: Option<&'a str>,
+    /// How long it is, headers included.
+    pub(crate) bytes: usize,
 }
 
 impl<'a> BrokerLine<'a> {
@@ -53,12 +63,12 @@ impl<'a> BrokerLine<'a> {
 }
 
 fn message(rest: &str) -> Result<BrokerLine<'_>, SessionEnd> {
-    let (sid, reply, bytes) = match Arguments::of(rest)?.as_slice() {
-        [_, sid, bytes] => (*sid, None, *bytes),
-        [_, sid, reply, bytes] => (*sid, Some(*reply), *bytes),
+    let (subject, sid, reply, bytes) = match Arguments::of(rest)?.as_slice() {
+        [subject, sid, bytes] => (*subject, *sid, None, *bytes),
+        [subject, sid, reply, bytes] => (*subject, *sid, Some(*reply), *bytes),
         _ => return Err(malformed("the broker's MSG has other arguments than it should")),
     };
-    Ok(BrokerLine::Message { sid, reply, bytes: length(bytes)? })
+    Ok(BrokerLine::Message(Message { subject, sid, reply, bytes: length(bytes)? }))
 }
 
 /// `HMSG subject sid [reply] header-length length`: one argument more than any other line, so the length is cut off first.
@@ -66,16 +76,16 @@ fn message_with_headers(rest: &str) -> Result<BrokerLine<'_>, SessionEnd> {
     let wrong = || malformed("the broker's HMSG has other arguments than it should");
     let (rest, bytes) =
         rest.trim_end_matches([' ', '\t']).rsplit_once([' ', '\t']).ok_or_else(wrong)?;
-    let (sid, reply, header_bytes) = match Arguments::of(rest)?.as_slice() {
-        [_, sid, headers] => (*sid, None, *headers),
-        [_, sid, reply, headers] => (*sid, Some(*reply), *headers),
+    let (subject, sid, reply, header_bytes) = match Arguments::of(rest)?.as_slice() {
+        [subject, sid, headers] => (*subject, *sid, None, *headers),
+        [subject, sid, reply, headers] => (*subject, *sid, Some(*reply), *headers),
         _ => return Err(wrong()),
     };
     let (header_bytes, bytes) = (length(header_bytes)?, length(bytes)?);
     if header_bytes > bytes {
         return Err(malformed("the broker's HMSG has headers longer than the message"));
     }
-    Ok(BrokerLine::Message { sid, reply, bytes })
+    Ok(BrokerLine::Message(Message { subject, sid, reply, bytes }))
 }
 
 #[cfg(test)]
@@ -86,7 +96,8 @@ mod tests {
 
     #[test]
     fn lines_of_brokers() {
-        let message = |sid, reply, bytes| BrokerLine::Message { sid, reply, bytes };
+        let message =
+            |sid, reply, bytes| BrokerLine::Message(Message { subject: "a", sid, reply, bytes });
         for (line, expect) in [
             ("MSG a 1 5\r\n", message("1", None, 5)),
             ("MSG a 1 r 5\r\n", message("1", Some("r"), 5)),

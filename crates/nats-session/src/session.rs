@@ -125,11 +125,11 @@ impl Session for NatsSession {
         &mut self,
         bytes: Bytes,
         now: Moment,
-        _: &mut dyn Judge,
+        judge: &mut dyn Judge,
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
         let Output { to_client, to_broker } = output;
-        let said = self.hear_broker(bytes, now, to_client, to_broker);
+        let said = self.hear_broker(bytes, now, judge, to_client, to_broker);
         said.map_err(|end| self.ended(end, to_client))
     }
 

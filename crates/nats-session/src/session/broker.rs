@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
-use message_access::{Moment, SessionEnd};
+use message_access::{AccessRequest, Judge, Moment, Operation, SessionEnd};
 
 use super::NatsSession;
 use super::payload::Payload;
-use crate::broker_line::{BrokerLine, INFO_LINE_BYTES};
+use crate::broker_line::{BrokerLine, INFO_LINE_BYTES, Message};
 use crate::feed::{Feed, Piece};
 use crate::info::Info;
 use crate::line::malformed;
 use crate::open::Delivery;
-use crate::subject::Destination;
+use crate::subject::{self, Destination};
 
 /// Where the broker is in what it says.
 #[derive(Debug, Default)]
@@ -52,6 +52,7 @@ enum Step {
 /// What is at hand while the broker is heard.
 struct BrokerHearing<'a> {
     now: Moment,
+    judge: &'a mut dyn Judge,
     to_broker: &'a mut VecDeque<Bytes>,
 }
 
@@ -60,12 +61,13 @@ impl NatsSession {
         &mut self,
         bytes: Bytes,
         now: Moment,
+        judge: &mut dyn Judge,
         to_client: &mut VecDeque<Bytes>,
         to_broker: &mut VecDeque<Bytes>,
     ) -> Result<(), SessionEnd> {
         let mut held = mem::take(&mut self.broker.held);
         let mut feed = Feed::new(bytes, &mut held, to_client);
-        let mut hearing = BrokerHearing { now, to_broker };
+        let mut hearing = BrokerHearing { now, judge, to_broker };
         let heard = self.hear_broker_feed(&mut feed, &mut hearing);
         feed.flush();
         self.broker.held = held;
@@ -147,9 +149,7 @@ impl NatsSession {
                 self.info = Some(info);
                 anew.map_or(Step::Pass, Step::Say)
             }
-            BrokerLine::Message { sid, reply, bytes } => {
-                self.weigh_message(sid, *reply, *bytes, hearing)?
-            }
+            BrokerLine::Message(message) => self.weigh_message(message, hearing)?,
             BrokerLine::Okay if self.order.okay() => Step::Pass,
             BrokerLine::Okay => Step::Drop,
             BrokerLine::Error(reason) => {
@@ -166,14 +166,14 @@ impl NatsSession {
         })
     }
 
-    /// A message comes: for a subscription that is open. Where it asks for an answer, the client may give one.
+    /// A message comes: for a subscription that is open, and about what the client may read. Where it asks for an answer, the
+    /// client may give one.
     fn weigh_message(
         &mut self,
-        sid: &str,
-        reply: Option<&str>,
-        bytes: usize,
+        message: &Message<'_>,
         hearing: &mut BrokerHearing<'_>,
     ) -> Result<Step, SessionEnd> {
+        let Message { sid, reply, bytes, .. } = *message;
         if bytes > self.message_bytes {
             return Err(SessionEnd::Limit("the broker sent a message that is too long".to_owned()));
         }
@@ -182,7 +182,7 @@ impl NatsSession {
             // The broker may count otherwise: a message that it makes itself is none to it.
             self.unsubscribe(sid, hearing.to_broker);
         }
-        let passes = delivery != Delivery::Dropped;
+        let passes = delivery != Delivery::Dropped && may_be_read(message, hearing.judge);
         if let Some(reply) = reply.filter(|_| passes)
             && matches!(Destination::of(reply), Destination::Plain(_))
         {
@@ -190,6 +190,26 @@ impl NatsSession {
         }
         Ok(Step::Begin(Payload::new(bytes, passes)))
     }
+}
+
+/// Whether the client may read this message, beside that it may listen where it comes to.
+///
+/// What a consumer delivers comes to an inbox, whatever it is about, until the consumer ends: its stream and its subject
+/// are judged by themselves. So is what a subscription with wildcards finds of the server's own subjects.
+fn may_be_read(message: &Message<'_>, judge: &mut dyn Judge) -> bool {
+    let request = match message.reply.map(|reply| (reply, Destination::of(reply))) {
+        Some((reply, Destination::Delivered { stream })) => AccessRequest {
+            // Flow control is about the consumer, at the subject that it delivers to.
+            topic: Some(message.subject).filter(|_| !reply.starts_with("$JS.FC.")),
+            stream: Some(stream),
+            ..AccessRequest::new(Operation::Subscribe)
+        },
+        _ => match subject::subscription(message.subject, None) {
+            AccessRequest { operation: Operation::Subscribe, .. } => return true,
+            looks_into_the_server => looks_into_the_server,
+        },
+    };
+    judge.would_allow(&request) || judge.decide(&request)
 }
 
 /// Whether an error stands where `+OK` would.

@@ -134,3 +134,57 @@ fn a_verbose_client_is_not_told_of_what_we_close() {
     assert_eq!(connection.delivers("+OK\r\n"), told);
     assert_eq!(connection.delivers("+OK\r\n"), "+OK\r\n");
 }
+
+#[test]
+fn what_a_consumer_delivers_is_judged_by_its_stream_and_its_subject() {
+    let some = |topics: &[&'static str]| {
+        vec![Clause { topics: topics.to_vec(), ..allow_streams("subscribe", &["S"]) }]
+    };
+    for (message, delivered) in [
+        ("MSG orders.new 1 $JS.ACK.S.c.1.2.3.4.5 2\r\nhi\r\n", true),
+        ("MSG orders.new 1 $JS.ACK._.acc.S.c.1.2.3.4.5.x 2\r\nhi\r\n", true),
+        ("HMSG orders.new 1 $JS.ACK.S.c.1.2.3.4.5 12 14\r\nNATS/1.0\r\n\r\nhi\r\n", true),
+        ("HMSG _INBOX.shop.cart.d 1 $JS.FC.S.c.x 12 12\r\nNATS/1.0\r\n\r\n\r\n", true),
+        ("MSG _INBOX.shop.cart.d 1 2\r\nhi\r\n", true),
+        ("MSG orders.secret 1 $JS.ACK.S.c.1.2.3.4.5 2\r\nhi\r\n", false),
+        ("MSG orders.new 1 $JS.ACK.T.c.1.2.3.4.5 2\r\nhi\r\n", false),
+        ("MSG orders.new 1 $JS.ACK._.acc.T.c.1.2.3.4.5.x 2\r\nhi\r\n", false),
+        ("HMSG orders.secret 1 $JS.ACK.S.c.1.2.3.4.5 12 14\r\nNATS/1.0\r\n\r\nhi\r\n", false),
+        ("HMSG _INBOX.shop.cart.d 1 $JS.FC.T.c.x 12 12\r\nNATS/1.0\r\n\r\n\r\n", false),
+    ] {
+        let mut connection = Connection::of(some(&["orders.new"]));
+        connection.passes("SUB _INBOX.shop.cart.d 1\r\n");
+        let expect = if delivered { message } else { "" };
+        assert_eq!(connection.delivers(message), expect, "{message}");
+        assert_eq!(connection.asked().iter().any(|asked| asked.starts_with('-')), !delivered);
+        connection.change(vec![allow("publish", &["a"])]);
+        let still = message.starts_with("MSG _INBOX");
+        assert_eq!(connection.delivers(message) == message, still, "{message}");
+        connection.change(some(&[">"]));
+        let all = message.replace(".T.", ".S.").replace("_INBOX.shop.cart.d", "orders.x");
+        assert_eq!(connection.delivers(&all), all);
+    }
+}
+
+#[test]
+fn a_subscription_with_wildcards_does_not_find_what_the_server_keeps() {
+    for pattern in [">", "*.>", "*.API.>", "*.*.*.S"] {
+        for (subject, delivered) in [
+            ("$KV.API.a.S", true),
+            ("$JS.EVENT.ADVISORY.S", true),
+            ("$JS.API.STREAM.S", false),
+            ("$JS.ACK.S.c.1.2.3.4.5", false),
+            ("$SYS.REQ.SERVER.S", false),
+            ("$MQTT.API.msgs.S", false),
+        ] {
+            let message = format!("MSG {subject} 1 _INBOX.shop.orders.r 2\r\nhi\r\n");
+            let mut connection = Connection::of(vec![allow("subscribe", &[">"])]);
+            connection.passes(&format!("SUB {pattern} 1\r\n"));
+            let expect = if delivered { &message } else { "" };
+            assert_eq!(connection.delivers(&message), expect, "{pattern} {subject}");
+            let admin = vec![allow("subscribe", &[">"]), allow("admin", &[">"])];
+            connection.change(admin);
+            assert_eq!(connection.delivers(&message), message, "{pattern} {subject}");
+        }
+    }
+}
