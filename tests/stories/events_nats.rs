@@ -286,9 +286,10 @@ fn a_stream_is_read_as_far_as_filters_go() {
             stream.purge().into_future(),
         )
         .await;
-        let words = "publish to \"$js.api.consumer.delete.ledger.other\"";
-        refused(&mut payments, words, stream.delete_consumer("other")).await;
-        stream.delete_consumer("payments").await.unwrap();
+        for name in ["other", "payments"] {
+            let words = format!("publish to \"$js.api.consumer.delete.ledger.{name}\"");
+            refused(&mut payments, &words, stream.delete_consumer(name)).await;
+        }
     });
     scene.orders.run(async move {
         let mut orders = Nats::connect(server, "bank", "orders").await;

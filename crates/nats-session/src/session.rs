@@ -9,14 +9,13 @@ mod order;
 mod payload;
 mod publish;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use message_access::{Judge, Moment, Output, Session, SessionEnd, SessionSettings};
 
 use crate::connect::Options;
 use crate::info::Info;
-use crate::jetstream::Consumer;
 use crate::line::malformed;
 use crate::open::Subscriptions;
 use crate::refusal;
@@ -38,8 +37,6 @@ pub struct NatsSession {
     broker: broker::BrokerSide,
     subscriptions: Subscriptions,
     replies: Replies,
-    /// The consumers that were made on this connection, which may remove them.
-    consumers: HashSet<Consumer>,
     order: Order,
     /// What the client is told once the message that streams to it is complete.
     told_later: VecDeque<Bytes>,
@@ -62,7 +59,6 @@ impl NatsSession {
             broker: broker::BrokerSide::default(),
             subscriptions: Subscriptions::new(settings.subscriptions),
             replies: Replies::default(),
-            consumers: HashSet::new(),
             order: Order::default(),
             told_later: VecDeque::new(),
             asked_later: VecDeque::new(),

@@ -2,7 +2,7 @@
 
 use message_access::SessionEnd;
 
-use super::{Call, Consumer, Need, agree};
+use super::{Call, Need, agree};
 use crate::json::Object;
 use crate::line::malformed;
 
@@ -62,23 +62,18 @@ pub(super) fn created(
     if config.flag("direct")? == Some(true) {
         return Err(malformed("a consumer with `direct`, which is for servers"));
     }
-    let name = agreed_name(name, config)?;
+    agree_on_name(name, config)?;
     let needs = filters(stream, filter, config)?;
     let delivers_to = config.text("deliver_subject")?.map(str::to_owned);
-    let creates = name.map(|name| Consumer { stream: stream.to_owned(), name: name.to_owned() });
-    Ok(Call { needs, delivers_to, creates })
+    Ok(Call { needs, delivers_to })
 }
 
-/// The one name of the consumer, wherever it is said.
-fn agreed_name<'a>(
-    subject: Option<&'a str>,
-    config: &'a Object,
-) -> Result<Option<&'a str>, SessionEnd> {
+/// The consumer has one name, wherever it is said.
+fn agree_on_name(subject: Option<&str>, config: &Object) -> Result<(), SessionEnd> {
     let (name, durable) = (config.text("name")?, config.text("durable_name")?);
     agree(subject, name, "consumer")?;
     agree(subject, durable, "consumer")?;
-    agree(name, durable, "consumer")?;
-    Ok(subject.or(name).or(durable))
+    agree(name, durable, "consumer")
 }
 
 /// The body's filters count; the subject may repeat the only one. Without any, it is all that the stream has.

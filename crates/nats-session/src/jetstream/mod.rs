@@ -61,21 +61,12 @@ pub(crate) fn publish(destination: &str) -> AccessRequest<'_> {
     }
 }
 
-/// A consumer, by stream and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Consumer {
-    pub(crate) stream: String,
-    pub(crate) name: String,
-}
-
-/// What a request needs, and what it makes.
+/// What a request needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) needs: Vec<Need>,
     /// The subject that the server shall deliver to by itself: the caller's own inbox, or one it may publish to.
     pub(crate) delivers_to: Option<String>,
-    /// The consumer that it makes, where it names one.
-    pub(crate) creates: Option<Consumer>,
 }
 
 impl Call {
@@ -95,16 +86,11 @@ pub(crate) fn is_request(api: &str) -> bool {
     }
 }
 
-/// What a request needs: `api` is its subject behind `$JS.API.`, and `is_own` says whether a consumer was made on this
-/// connection.
+/// What a request needs: `api` is its subject behind `$JS.API.`.
 ///
 /// # Errors
 /// A body that is not the request's, that has fields nobody knows, or that disagrees with the subject.
-pub(crate) fn call(
-    api: &str,
-    body: &[u8],
-    is_own: impl Fn(&str, &str) -> bool,
-) -> Result<Call, SessionEnd> {
+pub(crate) fn call(api: &str, body: &[u8]) -> Result<Call, SessionEnd> {
     use Operation::{Admin, Delete, Describe, Subscribe};
     let tokens: Vec<&str> = api.splitn(5, '.').collect();
     let need = match tokens.as_slice() {
@@ -139,9 +125,8 @@ pub(crate) fn call(
         ["CONSUMER", "MSG", "NEXT", stream, name] if !name.contains('.') => {
             Need::stream(Subscribe, stream)
         }
-        ["CONSUMER", "DELETE", stream, name] => {
-            Need::stream(if is_own(stream, name) { Subscribe } else { Delete }, stream)
-        }
+        // Whoever asked for a consumer of this name has not made it, perhaps: the server may have answered that another has.
+        ["CONSUMER", "DELETE", stream, _] => Need::stream(Delete, stream),
         ["STREAM", "SNAPSHOT", stream] => return snapshot(stream, body),
         ["STREAM", "DELETE" | "PURGE" | "CANCEL_MOVE", stream]
         | ["STREAM", "MSG", "DELETE", stream]
@@ -182,7 +167,7 @@ fn snapshot(stream: &str, body: &[u8]) -> Result<Call, SessionEnd> {
     object.only(&["deliver_subject", "no_consumers", "chunk_size", "window_size", "jsck"], what)?;
     let delivers_to = object.text("deliver_subject")?.map(str::to_owned);
     let needs = vec![Need::stream(Operation::Admin, stream)];
-    Ok(Call { needs, delivers_to, ..Call::default() })
+    Ok(Call { needs, delivers_to })
 }
 
 /// The fields of a request for one message, `STREAM.MSG.GET`. Servers ignore those of the other.

@@ -9,14 +9,10 @@ use super::client::{Hearing, Step};
 use super::payload::{END, Payload};
 use crate::client_line::{ClientLine, Publish};
 use crate::headers::{self, Headers};
-use crate::jetstream::{self, Call, Consumer};
+use crate::jetstream::{self, Call};
 use crate::line::malformed;
 use crate::refusal;
 use crate::subject::{self, Destination};
-
-/// How many consumers are remembered as made on this connection, of names of this length at most.
-const CONSUMERS: usize = 256;
-const CONSUMER_NAME_BYTES: usize = 256;
 
 /// A message whose beginning has to be read before it is judged: its headers, or all of it.
 #[derive(Debug)]
@@ -177,7 +173,7 @@ impl NatsSession {
             Some(_) => Headers::read(head)?,
             None => Headers::default(),
         };
-        let call = jetstream::call(api, body, |stream, name| self.made(stream, name))?;
+        let call = jetstream::call(api, body)?;
         if !allows(&call, hearing.judge) {
             return Ok(Step::Refuse(refusal::publish(message.subject)));
         }
@@ -185,7 +181,6 @@ impl NatsSession {
             return Ok(Step::Refuse(told));
         }
         self.order.await_okay();
-        self.remember(call);
         if headers.is_changed() {
             let anew = headers::rewritten(head, None)?;
             let rest = bytes.slice(header_bytes..);
@@ -193,20 +188,6 @@ impl NatsSession {
             return Ok(Step::Send(vec![line, anew, rest]));
         }
         Ok(Step::Send(vec![block.line.clone(), bytes.clone()]))
-    }
-
-    fn made(&self, stream: &str, name: &str) -> bool {
-        let consumer = Consumer { stream: stream.to_owned(), name: name.to_owned() };
-        self.consumers.contains(&consumer)
-    }
-
-    fn remember(&mut self, call: Call) {
-        let short = |made: &Consumer| made.stream.len() + made.name.len() <= CONSUMER_NAME_BYTES;
-        if let Some(consumer) = call.creates.filter(short)
-            && self.consumers.len() < CONSUMERS
-        {
-            self.consumers.insert(consumer);
-        }
     }
 
     /// The principal that a message is stamped with: none, where that is not asked for, the message is for the server, or one

@@ -50,14 +50,23 @@ fn consuming_is_by_stream() {
 }
 
 #[test]
-fn a_consumer_that_one_made_may_be_removed() {
-    let mut connection = Connection::of(vec![allow_streams("subscribe", &["S"])]);
-    refused(&mut connection, "$JS.API.CONSUMER.DELETE.S.c", "");
-    connection.passes(&message(
-        "$JS.API.CONSUMER.CREATE.S.c",
-        r#"{"stream_name":"S","config":{"name":"c"}}"#,
-    ));
-    connection.passes(&message("$JS.API.CONSUMER.DELETE.S.c", ""));
+fn to_ask_for_a_consumer_is_no_right_to_remove_it() {
+    let subscribe = || allow_streams("subscribe", &["S"]);
+    let mut connection = Connection::of(vec![subscribe()]);
+    connection.passes("SUB _INBOX.shop.cart.r 1\r\n");
+    let create = message(
+        "$JS.API.CONSUMER.CREATE.S.billing _INBOX.shop.cart.r",
+        r#"{"stream_name":"S","config":{"name":"billing"}}"#,
+    );
+    // Whatever answers: who speaks there, nobody knows.
+    for answer in [r#"{"error":{"err_code":10148}}"#, r#"{"type":"io.nats.jetstream.api.v1.x"}"#] {
+        connection.passes(&create);
+        connection.delivers(&format!("MSG _INBOX.shop.cart.r 1 {}\r\n{answer}\r\n", answer.len()));
+        refused(&mut connection, "$JS.API.CONSUMER.DELETE.S.billing", "");
+    }
+    let mut connection = Connection::of(vec![subscribe(), allow_streams("delete", &["S"])]);
+    connection.passes(&message("$JS.API.CONSUMER.DELETE.S.billing", ""));
+    refused(&mut connection, "$JS.API.STREAM.DELETE.S", "");
 }
 
 #[test]
