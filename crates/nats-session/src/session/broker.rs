@@ -149,7 +149,7 @@ impl NatsSession {
                 self.info = Some(info);
                 anew.map_or(Step::Pass, Step::Say)
             }
-            BrokerLine::Message(message) => self.weigh_message(message, hearing)?,
+            BrokerLine::Message(message) => self.weigh_message(message, hearing),
             BrokerLine::Okay if self.order.okay() => Step::Pass,
             BrokerLine::Okay => Step::Drop,
             BrokerLine::Error(reason) => {
@@ -167,16 +167,10 @@ impl NatsSession {
     }
 
     /// A message comes: for a subscription that is open, and about what the client may read. Where it asks for an answer, the
-    /// client may give one.
-    fn weigh_message(
-        &mut self,
-        message: &Message<'_>,
-        hearing: &mut BrokerHearing<'_>,
-    ) -> Result<Step, SessionEnd> {
+    /// client may give one. However long it is: nothing of it is held here, and what a client may send grows with the broker
+    /// (headers of its own, base64 around a stored message).
+    fn weigh_message(&mut self, message: &Message<'_>, hearing: &mut BrokerHearing<'_>) -> Step {
         let Message { sid, reply, bytes, .. } = *message;
-        if bytes > self.message_bytes {
-            return Err(SessionEnd::Limit("the broker sent a message that is too long".to_owned()));
-        }
         let delivery = self.subscriptions.delivered(sid);
         if delivery == Delivery::Last {
             // The broker may count otherwise: a message that it makes itself is none to it.
@@ -188,7 +182,7 @@ impl NatsSession {
         {
             self.replies.delivered(reply, hearing.now);
         }
-        Ok(Step::Begin(Payload::new(bytes, passes)))
+        Step::Begin(Payload::new(bytes, passes))
     }
 }
 

@@ -48,6 +48,7 @@ impl NatsSession {
             None => Ok(Step::Stream(payload)),
             Some(principal) => {
                 let block = headers::stamp_alone(principal)?;
+                self.fits(block.len(), message.bytes)?;
                 let line = line_with_headers(message, block.len(), message.bytes);
                 Ok(Step::StreamAs(vec![line, block], payload))
             }
@@ -148,6 +149,7 @@ impl NatsSession {
         let stamp = self.stamp(destination, hearing.judge);
         let parts = if headers.is_changed() || stamp.is_some() {
             let anew = headers::rewritten(bytes, stamp)?;
+            self.fits(anew.len(), rest)?;
             vec![line_with_headers(message, anew.len(), rest), anew]
         } else {
             vec![block.line.clone(), bytes.clone()]
@@ -184,10 +186,23 @@ impl NatsSession {
         if headers.is_changed() {
             let anew = headers::rewritten(head, None)?;
             let rest = bytes.slice(header_bytes..);
+            self.fits(anew.len(), body.len())?;
             let line = line_with_headers(message, anew.len(), body.len());
             return Ok(Step::Send(vec![line, anew, rest]));
         }
         Ok(Step::Send(vec![block.line.clone(), bytes.clone()]))
+    }
+
+    /// Refuses a message that is longer than a client's may be once its headers are written anew: the broker would end the
+    /// connection as well, with words that nobody understands who counts what the client sent.
+    fn fits(&self, header_bytes: usize, rest: usize) -> Result<(), SessionEnd> {
+        let bytes = header_bytes.saturating_add(rest);
+        if bytes > self.message_bytes {
+            return Err(SessionEnd::Limit(format!(
+                "Maximum Payload Violation: {bytes} bytes with the headers that the proxy writes"
+            )));
+        }
+        Ok(())
     }
 
     /// The principal that a message is stamped with: none, where that is not asked for, the message is for the server, or one
@@ -203,6 +218,7 @@ impl NatsSession {
 /// A request to JetStream is read whole, so that a body is not forwarded before it is judged.
 fn read_request(api: &str, message: &Publish<'_>) -> Result<Step, SessionEnd> {
     if message.bytes > jetstream::BODY_BYTES {
+        let api: String = api.chars().take(64).collect();
         return Err(SessionEnd::Limit(format!("a request to JetStream ({api}) that is too long")));
     }
     Ok(Step::Read(message.bytes + END.len()))

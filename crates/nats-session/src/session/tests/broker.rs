@@ -46,7 +46,6 @@ fn what_no_broker_says_ends_this_connection() {
         "HELLO\r\n",
         "INFO {\"tls_required\":true}\r\n",
         "INFO x\r\n",
-        "MSG a 1 2000000\r\n",
     ] {
         let mut connection = Connection::of(vec![allow("subscribe", &["a"])]);
         connection.passes("SUB a 1\r\n");
@@ -56,6 +55,19 @@ fn what_no_broker_says_ends_this_connection() {
     assert!(connection.broker("x".repeat(70_000)).is_err());
     let mut connection = Connection::fresh(&settings(), vec![]);
     assert!(connection.broker("PING\r\n").is_err());
+}
+
+#[test]
+fn a_message_of_the_brokers_may_be_longer_than_a_clients() {
+    let small = SessionSettings { message_bytes: 10, ..settings() };
+    let mut connection = Connection::with(&small, QUIET, vec![allow("subscribe", &["a"])]);
+    connection.passes("SUB a 1\r\n");
+    let value = "v".repeat(50);
+    let message = format!("MSG a 1 50\r\n{value}\r\n");
+    assert_eq!(connection.delivers(&message), message);
+    let block = format!("NATS/1.0\r\nNats-Stream: S\r\n\r\n{value}");
+    let message = format!("HMSG a 1 {} {}\r\n{block}\r\n", block.len() - 50, block.len());
+    assert_eq!(connection.delivers(&message), message);
 }
 
 #[test]

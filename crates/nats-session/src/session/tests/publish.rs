@@ -177,6 +177,39 @@ fn lengths_and_lines_have_limits() {
 }
 
 #[test]
+fn the_stamp_counts_as_part_of_the_message() {
+    let stamp = format!("NATS/1.0\r\nPostern-Source: {CART}\r\n\r\n").len();
+    let stamping = SessionSettings { stamp_source: true, message_bytes: 100, ..settings() };
+    let block = "NATS/1.0\r\nA: b\r\n\r\n".len();
+    let new = "NATS/1.0\r\n\r\n".len();
+    for (said, fits) in [
+        (message("a", &"x".repeat(100 - stamp)), true),
+        (message("a", &"x".repeat(101 - stamp)), false),
+        (with_headers("a", "A: b\r\n", &"x".repeat(100 - stamp - block + new)), true),
+        (with_headers("a", "A: b\r\n", &"x".repeat(101 - stamp - block + new)), false),
+    ] {
+        let mut connection = Connection::with(&stamping, QUIET, vec![allow("publish", &["a"])]);
+        let end = connection.client(&said);
+        assert_eq!(end.is_ok(), fits, "{said}: {end:?}");
+        let (to_broker, to_client) = connection.said();
+        assert_eq!(to_broker.is_empty(), !fits, "{said}");
+        let words = "-ERR 'Maximum Payload Violation: 101 bytes with the headers that the proxy writes'\r\n";
+        assert_eq!(to_client, if fits { "" } else { words }, "{said}");
+    }
+}
+
+#[test]
+fn the_end_names_the_beginning_of_a_long_subject() {
+    let mut connection = Connection::of(vec![allow("admin", &[">"])]);
+    let subject = format!("$JS.API.{}", "x".repeat(2000));
+    let end = connection.client(format!("PUB {subject} 300000\r\n"));
+    let Err(SessionEnd::Limit(words)) = end else {
+        panic!("{end:?}");
+    };
+    assert!(words.len() < 150, "{words}");
+}
+
+#[test]
 fn a_verbose_client_gets_one_answer_each_in_order() {
     let verbose = "CONNECT {}\r\n";
     let mut connection = Connection::with(&settings(), verbose, vec![allow("publish", &["a"])]);
