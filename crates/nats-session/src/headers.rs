@@ -85,13 +85,13 @@ impl<'a> Headers<'a> {
         self.values(TRACE_DESTINATION).chain(self.values(SCHEDULE_TARGET))
     }
 
-    /// What else the server would do, that a policy has to allow: `subject` is the message's own.
-    pub(crate) fn requests(&self, subject: &'a str) -> impl Iterator<Item = AccessRequest<'a>> {
+    /// What else the server would do, that a policy has to allow.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = AccessRequest<'a>> {
         let read = self.values(SCHEDULE_SOURCE).map(|source| (Operation::Subscribe, source));
         let compared = self.values(EXPECTED_SUBJECT).map(|subject| (Operation::Describe, subject));
         let removes = |value: &&str| !value.eq_ignore_ascii_case("sub");
-        let removed =
-            self.values(ROLLUP).filter(removes).map(move |_| (Operation::Delete, subject));
+        // All that the stream has goes, whichever stream it is that takes the subject in.
+        let removed = self.values(ROLLUP).filter(removes).map(|_| (Operation::Delete, ">"));
         read.chain(compared)
             .chain(removed)
             .map(|(operation, topic)| AccessRequest::on_topic(operation, topic))
@@ -191,7 +191,7 @@ mod tests {
             let headers = Headers::read(block.as_bytes()).unwrap();
             let destinations: Vec<String> = headers.destinations().map(str::to_owned).collect();
             let requests: Vec<(Operation, String)> = headers
-                .requests("me")
+                .requests()
                 .map(|request| (request.operation, request.topic.unwrap().to_owned()))
                 .collect();
             (destinations, requests, headers.is_refused())
@@ -210,7 +210,7 @@ mod tests {
             ("Nats-Scheduler: x\r\n", vec![], none(), true),
             ("nats-schedule-new: x\r\n", vec![], none(), true),
             ("Nats-Rollup: sub\r\n", vec![], none(), false),
-            ("Nats-Rollup: all\r\n", vec![], topic(Operation::Delete, "me"), false),
+            ("Nats-Rollup: all\r\n", vec![], topic(Operation::Delete, ">"), false),
             (
                 "Nats-Expected-Last-Subject-Sequence-Subject: e.>\r\n",
                 vec![],

@@ -92,7 +92,8 @@ fn needs_of(name: &str, config: &Object, needs: &mut Vec<Need>) -> Result<(), Se
 /// The subjects that the stream takes in; its name, where it has none and copies no other stream.
 fn taken_in(name: &str, config: &Object, needs: &mut Vec<Need>) -> Result<(), SessionEnd> {
     let subjects = config.texts("subjects")?;
-    if subjects.is_empty() && !config.has("mirror") && !config.has("sources") {
+    let copies = config.object("mirror")?.is_some() || !config.objects("sources")?.is_empty();
+    if subjects.is_empty() && !copies {
         needs.push(Need::topic(Operation::Create, name));
     }
     needs.extend(subjects.into_iter().map(|subject| Need::topic(Operation::Create, subject)));
@@ -118,7 +119,7 @@ fn needs_of_source(source: &Object, needs: &mut Vec<Need>) -> Result<(), Session
     let transforms = source.objects("subject_transforms")?;
     let mut filters: Vec<&str> = source.text("filter_subject")?.into_iter().collect();
     for transform in transforms {
-        filters.extend(transform.text("src")?);
+        filters.push(transform.text("src")?.unwrap_or(">"));
         transformed(transform, needs)?;
     }
     if filters.is_empty() {
@@ -133,6 +134,8 @@ fn needs_of_source(source: &Object, needs: &mut Vec<Need>) -> Result<(), Session
     }
     if let Some(consumer) = source.object("consumer")? {
         consumer.only(&["name", "deliver_subject"], "the consumer of a source")?;
+        // The server resets it, and stores what it delivers: that is what its own filter says.
+        needs.extend([Need::stream(Operation::Admin, name), Need::read(name, None)]);
         needs.extend(consumer.text("deliver_subject")?.map(Need::publish));
     }
     Ok(())

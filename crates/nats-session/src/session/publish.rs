@@ -255,7 +255,7 @@ fn refuse_headers(
         }
     }
     let asked_for = |request| hearing.judge.decide(&request);
-    (!headers.requests(message.subject).all(asked_for)).then(|| refusal::publish(message.subject))
+    (!headers.requests().all(asked_for)).then(|| refusal::publish(message.subject))
 }
 
 /// A control line for a message whose headers are not what the client sent.

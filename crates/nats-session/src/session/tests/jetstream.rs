@@ -204,6 +204,12 @@ fn a_stream_takes_in_and_gives_out_what_policy_allows() {
         (r#""subjects":["payments.>"]"#, false),
         (r#""subjects":["orders.>","payments.new"]"#, false),
         (r#""subjects":[">"]"#, false),
+        (r#""sources":[]"#, true),
+        (r#""sources":[{"name":"SOURCE","consumer":{"name":"c"}}]"#, false),
+        (
+            r#""mirror":{"name":"SOURCE","consumer":{"name":"c","deliver_subject":"again.x"}}"#,
+            false,
+        ),
         (r#""mirror":{"name":"OTHER"}"#, false),
         (r#""sources":[{"name":"SOURCE"},{"name":"OTHER"}]"#, false),
         (r#""mirror":{"name":"SOURCE","external":{"api":"$JS.hub.API","deliver":"x"}}"#, false),
@@ -237,6 +243,39 @@ fn a_stream_takes_in_and_gives_out_what_policy_allows() {
         "$JS.API.STREAM.CREATE.T",
         r#"{"name":"T","subjects":["orders.new"]}"#,
     );
+}
+
+#[test]
+fn what_a_stream_copies_and_takes_in_is_all_that_it_could() {
+    let create = || allow_streams("create", &["S"]);
+    let some = || Clause { topics: vec!["orders.new"], ..allow_streams("subscribe", &["SOURCE"]) };
+    let to_orders = || allow("create", &["orders.>"]);
+    let whole = || allow_streams("subscribe", &["SOURCE"]);
+    let admin = || allow_streams("admin", &["SOURCE"]);
+    let transformed = r#""sources":[{"name":"SOURCE","subject_transforms":[{"src":"orders.new","dest":"orders.x"}]}]"#;
+    let without_src = r#""sources":[{"name":"SOURCE","subject_transforms":[{"src":"orders.new","dest":"orders.x"},{"dest":"orders.y"}]}]"#;
+    let of_consumer = r#""sources":[{"name":"SOURCE","consumer":{"name":"c"},"subject_transforms":[{"src":"orders.new","dest":"orders.x"}]}]"#;
+    for (config, clauses, allowed) in [
+        (transformed, vec![create(), some(), to_orders()], true),
+        (without_src, vec![create(), some(), to_orders()], false),
+        (without_src, vec![create(), whole(), to_orders()], true),
+        (of_consumer, vec![create(), some(), to_orders()], false),
+        (of_consumer, vec![create(), some(), to_orders(), admin()], false),
+        (of_consumer, vec![create(), whole(), to_orders()], false),
+        (of_consumer, vec![create(), whole(), to_orders(), admin()], true),
+        // Without anything to copy, it takes in what has its name.
+        (r#""sources":[]"#, vec![create()], false),
+        (r#""sources":[]"#, vec![create(), allow("create", &["S"])], true),
+        (r#""sources":null,"mirror":null"#, vec![create()], false),
+    ] {
+        let mut connection = Connection::of(clauses);
+        let body = format!(r#"{{"name":"S",{config}}}"#);
+        if allowed {
+            connection.passes(&message("$JS.API.STREAM.CREATE.S", &body));
+        } else {
+            refused(&mut connection, "$JS.API.STREAM.CREATE.S", &body);
+        }
+    }
 }
 
 #[test]

@@ -177,6 +177,26 @@ fn lengths_and_lines_have_limits() {
 }
 
 #[test]
+fn a_rollup_of_all_may_whoever_may_delete_all() {
+    let publish = || allow("publish", &["orders.eu.>"]);
+    for (value, clauses, allowed) in [
+        ("sub", vec![publish()], true),
+        ("all", vec![publish()], false),
+        ("all", vec![publish(), allow("delete", &["orders.eu.>"])], false),
+        ("all", vec![publish(), allow("delete", &[">"])], true),
+        ("whatever", vec![publish(), allow("delete", &["orders.eu.>"])], false),
+    ] {
+        let mut connection = Connection::of(clauses);
+        let said = with_headers("orders.eu.new", &format!("Nats-Rollup: {value}\r\n"), "x");
+        if allowed {
+            connection.passes(&said);
+        } else {
+            connection.refuses(&said, &no_publish("orders.eu.new"));
+        }
+    }
+}
+
+#[test]
 fn the_stamp_counts_as_part_of_the_message() {
     let stamp = format!("NATS/1.0\r\nPostern-Source: {CART}\r\n\r\n").len();
     let stamping = SessionSettings { stamp_source: true, message_bytes: 100, ..settings() };
