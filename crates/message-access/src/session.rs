@@ -20,6 +20,9 @@ pub trait Judge {
     /// open subscription may stay).
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool;
 
+    /// Counts and logs a refusal that no policy could lift: the protocol has no such thing, or nobody may do it.
+    fn note_refusal(&mut self, _request: &AccessRequest<'_>) {}
+
     /// The client's principal (`cluster.local/ns/shop/sa/cart`), where it has proved one.
     fn principal(&self) -> Option<&str>;
 }

@@ -24,6 +24,11 @@ impl<'s> MessageVerdict<'s> {
         Self { denied: Some(MessageDenyReason::of(request)), decider, audited: None }
     }
 
+    /// The refusal of an operation that no policy can allow.
+    pub fn never(request: &AccessRequest<'_>) -> Self {
+        Self::denied(request, None)
+    }
+
     pub(super) fn audited(self, audited: Option<&'s Decider>) -> Self {
         Self { audited, ..self }
     }

@@ -68,29 +68,34 @@ impl NatsSession {
         let judge = &mut *hearing.judge;
         match Destination::of(subject) {
             // What a request needs is judged once it is read.
-            Destination::Api(api) => jetstream::is_request(api),
+            Destination::Api(api) if jetstream::is_request(api) => true,
+            Destination::Api(_) => {
+                judge.note_refusal(&AccessRequest::on_topic(Operation::Publish, subject));
+                false
+            }
             Destination::Delivered { stream } => {
                 let request = AccessRequest {
                     stream: Some(stream),
                     ..AccessRequest::new(Operation::Subscribe)
                 };
-                judge.decide(&request) && subject::is_literal(subject)
+                may_reach(subject, &request, judge)
             }
             Destination::Reserved(topic) => {
-                judge.decide(&AccessRequest::on_topic(Operation::Admin, topic))
-                    && subject::is_literal(subject)
+                may_reach(subject, &AccessRequest::on_topic(Operation::Admin, topic), judge)
             }
-            Destination::Plain(topic) => {
-                let reply = self.replies.awaits(topic, hearing.now);
-                let request =
-                    AccessRequest { reply, ..AccessRequest::on_topic(Operation::Publish, topic) };
-                let allowed = judge.decide(&request) && subject::is_literal(subject);
-                if allowed && reply {
-                    self.replies.answered(topic);
-                }
-                allowed
-            }
+            Destination::Plain(topic) => self.may_say(topic, hearing),
         }
+    }
+
+    /// A message to an ordinary subject: an answer, where one is awaited there.
+    fn may_say(&mut self, topic: &str, hearing: &mut Hearing<'_>) -> bool {
+        let reply = self.replies.awaits(topic, hearing.now);
+        let request = AccessRequest { reply, ..AccessRequest::on_topic(Operation::Publish, topic) };
+        let allowed = may_reach(topic, &request, hearing.judge);
+        if allowed && reply {
+            self.replies.answered(topic);
+        }
+        allowed
     }
 
     /// Whether others may be told to answer there. Whoever answers is allowed to because it was asked; so the subject is the
@@ -102,17 +107,11 @@ impl NatsSession {
         {
             return true;
         }
-        let Destination::Plain(topic) = Destination::of(reply) else {
-            return false;
-        };
-        let awaited = self.replies.awaits(topic, hearing.now);
-        let request =
-            AccessRequest { reply: awaited, ..AccessRequest::on_topic(Operation::Publish, topic) };
-        let allowed = hearing.judge.decide(&request) && subject::is_literal(reply);
-        if allowed && awaited {
-            self.replies.answered(topic);
+        if let Destination::Plain(topic) = Destination::of(reply) {
+            return self.may_say(topic, hearing);
         }
-        allowed
+        hearing.judge.note_refusal(&AccessRequest::on_topic(Operation::Publish, reply));
+        false
     }
 
     /// Judges what has been read behind the line.
@@ -236,7 +235,16 @@ fn may_deliver_to(subject: &str, judge: &mut dyn Judge) -> bool {
     } else {
         jetstream::publish(subject)
     };
-    judge.decide(&request) && subject::is_literal(subject)
+    may_reach(subject, &request, judge)
+}
+
+/// Asks whether a message may go to a subject, if one can.
+fn may_reach(subject: &str, request: &AccessRequest<'_>, judge: &mut dyn Judge) -> bool {
+    if subject::is_literal(subject) {
+        return judge.decide(request);
+    }
+    judge.note_refusal(request);
+    false
 }
 
 /// Judges the subjects that headers name.
@@ -246,11 +254,13 @@ fn refuse_headers(
     hearing: &mut Hearing<'_>,
 ) -> Option<Bytes> {
     if headers.is_refused() {
+        let request = AccessRequest::on_topic(Operation::Publish, message.subject);
+        hearing.judge.note_refusal(&request);
         return Some(refusal::publish(message.subject));
     }
     for destination in headers.destinations() {
         let request = jetstream::publish(destination);
-        if !hearing.judge.decide(&request) || !subject::is_literal(destination) {
+        if !may_reach(destination, &request, hearing.judge) {
             return Some(refusal::publish(destination));
         }
     }

@@ -73,6 +73,11 @@ impl Judge for Policy {
         request.topic.is_some_and(own) || self.clauses.iter().any(|clause| clause.covers(request))
     }
 
+    fn note_refusal(&mut self, request: &AccessRequest<'_>) {
+        let topic = request.topic.or(request.stream).unwrap_or_default();
+        self.asked.push(format!("!{} {topic}", request.operation.as_str()));
+    }
+
     fn principal(&self) -> Option<&str> {
         Some(CART).filter(|_| !self.nobody)
     }

@@ -197,6 +197,36 @@ fn a_rollup_of_all_may_whoever_may_delete_all() {
 }
 
 #[test]
+fn every_refusal_is_noted_and_what_is_refused_is_never_noted_as_allowed() {
+    let twice = "Nats-Trace-Dest: a\r\nNats-Trace-Dest: a\r\n";
+    let consumer = r#"{"stream_name":"S","config":{"deliver_subject":"orders.*"}}"#;
+    for (said, asked) in [
+        (message("orders.*", ""), vec!["!publish orders.*"]),
+        (message("$SYS.>", ""), vec!["!admin $SYS.>"]),
+        (message("$JS.ACK.S.c.1.2.3.4.*", ""), vec!["!subscribe S"]),
+        (message("$JS.API.STREAM.*.S", ""), vec!["!publish $JS.API.STREAM.*.S"]),
+        (message("a orders.*", ""), vec!["+publish a", "!publish orders.*"]),
+        (
+            message("a $JS.ACK.S.c.1.2.3.4.5", ""),
+            vec!["+publish a", "!publish $JS.ACK.S.c.1.2.3.4.5"],
+        ),
+        (message("a $SYS.REQ.x", ""), vec!["+publish a", "!publish $SYS.REQ.x"]),
+        (with_headers("a", twice, ""), vec!["+publish a", "!publish a"]),
+        (with_headers("a", "Nats-Schedule-Next: x\r\n", ""), vec!["+publish a", "!publish a"]),
+        (with_headers("a", "Nats-Trace-Dest: b.*\r\n", ""), vec!["+publish a", "!publish b.*"]),
+        (
+            message("$JS.API.CONSUMER.CREATE.S", consumer),
+            vec!["+subscribe > S", "!publish orders.*"],
+        ),
+    ] {
+        let clauses = vec![allow("publish", &[">"]), allow_streams("subscribe", &["S"])];
+        let mut connection = Connection::of(clauses);
+        assert_eq!(connection.says(&said).0, "", "{said}");
+        assert_eq!(connection.asked(), asked, "{said}");
+    }
+}
+
+#[test]
 fn the_stamp_counts_as_part_of_the_message() {
     let stamp = format!("NATS/1.0\r\nPostern-Source: {CART}\r\n\r\n").len();
     let stamping = SessionSettings { stamp_source: true, message_bytes: 100, ..settings() };

@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use message_access::{AccessRequest, Judge, MessageProtocol, Operation};
-use policy::Snapshot;
+use policy::{Decider, MessageDenyReason, MessageVerdict, NearestMiss, Snapshot};
 use prometheus::IntCounter;
 
 use super::line::MessageLine;
@@ -89,25 +89,31 @@ impl MessageJudge {
         if due || audited.is_some() {
             let nearest = (due && verdict.decider().is_none())
                 .then(|| authorize::message_miss(snapshot, &facts, self.protocol, request));
-            let line = MessageLine {
-                protocol: self.protocol,
-                request,
-                verdict: &verdict,
-                audited,
-                nearest: nearest.flatten(),
-                unwritten: self.lines.take_unwritten(due),
-            };
-            self.worker.recorder.note(|out| line.write(&connection, out));
-            if due {
-                let time = self.worker.state.clock.unix();
-                self.worker.state.decisions.add(line.record(time, &facts));
-            }
+            self.write(request, &verdict, audited, nearest.flatten());
         }
-        if let Some(reason) = verdict.reason() {
-            self.refused = Some(reason.as_str());
-        }
+        self.refused = verdict.reason().map(MessageDenyReason::as_str).or(self.refused);
         self.known.keep(request, KnownVerdict { allowed, counter, noted: now });
         allowed
+    }
+
+    /// The line of an operation, and where it was refused its place on the page.
+    fn write(
+        &mut self,
+        request: &AccessRequest<'_>,
+        verdict: &MessageVerdict<'_>,
+        audited: Option<&Decider>,
+        nearest: Option<NearestMiss>,
+    ) {
+        let due = !verdict.is_allowed();
+        let unwritten = self.lines.take_unwritten(due);
+        let line =
+            MessageLine { protocol: self.protocol, request, verdict, audited, nearest, unwritten };
+        self.worker.recorder.note(|out| line.write(&self.connection, out));
+        if due {
+            let time = self.worker.state.clock.unix();
+            let facts = authorize::facts(&self.connection);
+            self.worker.state.decisions.add(line.record(time, &facts));
+        }
     }
 
     /// Whether an AUDIT policy has not written about the same yet.
@@ -183,6 +189,15 @@ impl Judge for MessageJudge {
         }
         let facts = authorize::facts(&self.connection);
         authorize::message(&snapshot, &facts, self.protocol, request).is_allowed()
+    }
+
+    fn note_refusal(&mut self, request: &AccessRequest<'_>) {
+        let verdict = MessageVerdict::never(request);
+        self.counter(request.operation, false, None).inc();
+        if self.lines.is_due(self.now()) {
+            self.write(request, &verdict, None, None);
+        }
+        self.refused = verdict.reason().map(MessageDenyReason::as_str).or(self.refused);
     }
 
     fn principal(&self) -> Option<&str> {

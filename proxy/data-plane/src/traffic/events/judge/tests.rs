@@ -129,6 +129,31 @@ fn every_operation_is_counted_and_a_refused_one_has_a_line() {
 }
 
 #[test]
+fn what_no_policy_could_allow_is_counted_and_written_too() {
+    let mut scene = Scene::new(&[ALLOW, AUDIT]);
+    let open = AccessRequest::on_topic(Operation::Publish, "orders.new");
+    scene.judge.note_refusal(&open);
+    assert_eq!(scene.judge.refused(), Some("topic_denied"));
+    assert_eq!(scene.count(Operation::Publish, "deny", None), 1);
+    let page = serde_json::to_value(scene.installer.state.decisions.recent()).unwrap();
+    assert_eq!(page[0]["message"]["topic"], "orders.new");
+    assert_eq!(page[0]["decision"], "deny");
+    // It says nothing about what policy allows.
+    assert!(scene.judge.would_allow(&open));
+    assert_eq!(scene.count(Operation::Publish, "allow", Some("bank/t0")), 0);
+    for _ in 0..100 {
+        scene.judge.note_refusal(&open);
+    }
+    let lines = scene.lines();
+    assert_eq!(lines.len(), usize::try_from(LINES).unwrap());
+    for (key, expect) in [("topic", "orders.new"), ("decision", "deny"), ("reason", "topic_denied")]
+    {
+        assert_eq!(lines[0][key], expect, "{key}");
+    }
+    assert!(lines[0]["nearest"].is_null() && lines[0]["audited_by"].is_null());
+}
+
+#[test]
 fn s48_limit_and_metric_keys_a_client_that_is_refused_without_end_fills_no_log() {
     let mut scene = Scene::new(&[ALLOW]);
     for _ in 0..1000 {
