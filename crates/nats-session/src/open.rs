@@ -12,6 +12,9 @@ use crate::subject;
 pub(crate) struct Subscriptions {
     by_sid: HashMap<Box<str>, Subscription>,
     revoked: usize,
+    /// How many pings the client has sent, and how many of them the broker has answered.
+    pings: u64,
+    pongs: u64,
     limit: usize,
     /// What all of them hold.
     bytes: usize,
@@ -28,9 +31,9 @@ struct Subscription {
     /// How many messages came, and after how many the client wants no more.
     delivered: usize,
     at_most: Option<usize>,
-    /// Whether policy took it back. It stays here, so that what is under way is not delivered, not even to a new
-    /// subscription of the same id.
-    revoked: bool,
+    /// After how many pings policy took it back. It stays here until the broker answers a later one, so that what is under
+    /// way is not delivered, not even to a new subscription of the same id.
+    revoked: Option<u64>,
 }
 
 impl Subscription {
@@ -66,7 +69,7 @@ pub(crate) enum Delivery {
 
 impl Subscriptions {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { by_sid: HashMap::new(), revoked: 0, limit, bytes: 0 }
+        Self { by_sid: HashMap::new(), revoked: 0, pings: 0, pongs: 0, limit, bytes: 0 }
     }
 
     /// How many are open.
@@ -87,7 +90,7 @@ impl Subscriptions {
         if self.by_sid.contains_key(sid) {
             return Err(malformed("a SUB with the id of another subscription"));
         }
-        if self.by_sid.len() >= self.limit {
+        if self.len() >= self.limit {
             return Err(SessionEnd::Limit("maximum subscriptions exceeded".to_owned()));
         }
         Ok(())
@@ -99,7 +102,7 @@ impl Subscriptions {
             queue: queue.map(Into::into),
             delivered: 0,
             at_most: None,
-            revoked: false,
+            revoked: None,
         };
         self.bytes = self.bytes.saturating_add(subscription.held(sid));
         self.by_sid.insert(sid.into(), subscription);
@@ -107,7 +110,8 @@ impl Subscriptions {
 
     /// The client wants no more, or none after so many of all that came and will come. Whether it stays open for those.
     pub(crate) fn unsubscribe(&mut self, sid: &str, messages: Option<usize>) -> bool {
-        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
+        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| open.revoked.is_none())
+        else {
             return false;
         };
         match messages.filter(|messages| *messages > subscription.delivered) {
@@ -124,7 +128,8 @@ impl Subscriptions {
 
     /// A message came.
     pub(crate) fn delivered(&mut self, sid: &str) -> Delivery {
-        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| !open.revoked) else {
+        let Some(subscription) = self.by_sid.get_mut(sid).filter(|open| open.revoked.is_none())
+        else {
             return Delivery::Dropped;
         };
         subscription.delivered = subscription.delivered.saturating_add(1);
@@ -133,6 +138,29 @@ impl Subscriptions {
             return Delivery::Last;
         }
         Delivery::Passes
+    }
+
+    /// The client asks whether the broker is there.
+    pub(crate) fn ping(&mut self) {
+        self.pings = self.pings.saturating_add(1);
+    }
+
+    /// The broker is there: it has done all that was sent to it before the ping, and what it delivers comes after that.
+    pub(crate) fn pong(&mut self) {
+        let pongs = self.pongs.saturating_add(1).min(self.pings);
+        self.pongs = pongs;
+        if self.revoked == 0 {
+            return;
+        }
+        let bytes = &mut self.bytes;
+        self.by_sid.retain(|sid, open| {
+            let over = open.revoked.is_some_and(|pings| pings < pongs);
+            if over {
+                *bytes = bytes.saturating_sub(open.held(sid));
+            }
+            !over
+        });
+        self.revoked = self.by_sid.values().filter(|open| open.revoked.is_some()).count();
     }
 
     fn close(&mut self, sid: &str) {
@@ -147,11 +175,11 @@ impl Subscriptions {
         mut may_stay: impl FnMut(&AccessRequest<'_>) -> bool,
     ) -> Vec<Revoked> {
         let mut taken = Vec::new();
-        for (sid, open) in self.by_sid.iter_mut().filter(|(_, open)| !open.revoked) {
+        for (sid, open) in self.by_sid.iter_mut().filter(|(_, open)| open.revoked.is_none()) {
             if may_stay(&open.request()) {
                 continue;
             }
-            open.revoked = true;
+            open.revoked = Some(self.pings);
             self.revoked += 1;
             let (subject, queue) = (open.subject.clone(), open.queue.clone());
             taken.push(Revoked { sid: sid.clone(), subject, queue });

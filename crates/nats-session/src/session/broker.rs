@@ -159,10 +159,13 @@ impl NatsSession {
                 Step::Pass
             }
             BrokerLine::Ping => Step::Pass,
-            BrokerLine::Pong => match self.order.pong() {
-                before if before.is_empty() => Step::Pass,
-                before => Step::After(before),
-            },
+            BrokerLine::Pong => {
+                self.subscriptions.pong();
+                match self.order.pong() {
+                    before if before.is_empty() => Step::Pass,
+                    before => Step::After(before),
+                }
+            }
         })
     }
 

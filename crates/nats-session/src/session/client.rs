@@ -214,6 +214,7 @@ impl NatsSession {
             }
             ClientLine::Ping => {
                 self.order.await_pong();
+                self.subscriptions.ping();
                 Ok(Step::Pass)
             }
             ClientLine::Pong => Ok(Step::Pass),

@@ -109,6 +109,41 @@ fn what_policy_takes_back_is_closed_on_both_sides() {
 }
 
 #[test]
+fn what_is_taken_back_counts_no_more_and_is_forgotten_once_the_broker_has_closed_it() {
+    let both = || vec![allow("subscribe", &["a", "b"])];
+    let mut connection = Connection::of(both());
+    for sid in 0..16 {
+        connection.passes(&format!("SUB b {sid}\r\n"));
+    }
+    connection.passes("PING\r\n");
+    let (held, none) = (connection.session.held(), vec![allow("subscribe", &["a"])]);
+    connection.change(none);
+    connection.change(both());
+    connection.said();
+    for sid in 16..32 {
+        connection.passes(&format!("SUB b {sid}\r\n"));
+    }
+    assert!(connection.session.held() > held + held / 2);
+    // This answers the ping before: what is under way for the old ones comes behind it.
+    assert_eq!(connection.delivers("PONG\r\nMSG b 3 0\r\n\r\n"), "PONG\r\n");
+    connection.passes("PING\r\n");
+    assert!(connection.session.held() > held + held / 2);
+    assert_eq!(connection.delivers("PONG\r\nMSG b 3 0\r\n\r\n"), "PONG\r\n");
+    assert!(connection.session.held() < held + held / 4);
+    connection.passes("UNSUB 16\r\n");
+    connection.passes("SUB b 3\r\n");
+    assert_eq!(connection.delivers("MSG b 3 0\r\n\r\n"), "MSG b 3 0\r\n\r\n");
+    assert!(matches!(connection.client("SUB a 99\r\n"), Err(SessionEnd::Limit(_))));
+    let mut connection = Connection::of(both());
+    connection.passes("SUB b 1\r\n");
+    connection.change(vec![allow("subscribe", &["a"])]);
+    connection.said();
+    connection.delivers("PONG\r\nPONG\r\n");
+    connection.passes("SUB a 2\r\n");
+    assert!(connection.client("SUB a 1\r\n").is_err(), "no ping was sent");
+}
+
+#[test]
 fn what_is_taken_back_breaks_no_message() {
     let mut connection = Connection::of(vec![allow("subscribe", &["b"]), allow("publish", &["a"])]);
     connection.passes("SUB b 2\r\n");
