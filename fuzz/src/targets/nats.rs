@@ -80,7 +80,7 @@ fn said(stamp_source: bool, client: &[u8], broker: &[u8], size: usize) -> Said {
 }
 
 fn introduced(session: &mut NatsSession, output: &mut Output) -> Result<(), SessionEnd> {
-    hear(session, false, b"INFO {\"headers\":true}\r\n", output)?;
+    hear(session, false, b"INFO {\"headers\":true,\"version\":\"2.15.1\"}\r\n", output)?;
     hear(session, true, b"CONNECT {\"verbose\":false,\"headers\":true}\r\n", output)
 }
 

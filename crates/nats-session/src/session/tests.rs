@@ -117,7 +117,7 @@ pub(super) struct Connection {
 }
 
 pub(super) const QUIET: &str = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
-pub(super) const INFO: &str = "INFO {\"headers\":true}\r\n";
+pub(super) const INFO: &str = "INFO {\"headers\":true,\"version\":\"2.15.1\"}\r\n";
 
 impl Connection {
     pub(super) fn fresh(settings: &SessionSettings, clauses: Vec<Clause>) -> Self {

@@ -26,9 +26,10 @@ fn credentials_pass_as_they_are() {
 #[test]
 fn other_servers_are_withheld_where_that_is_asked_for() {
     let hiding = SessionSettings { hide_servers: true, ..settings() };
-    let info = "INFO {\"connect_urls\":[\"10.0.0.1:4222\"],\"headers\":true}\r\n";
+    let info =
+        "INFO {\"connect_urls\":[\"10.0.0.1:4222\"],\"headers\":true,\"version\":\"2.15.1\"}\r\n";
     let mut connection = Connection::fresh(&hiding, vec![]);
-    assert_eq!(connection.delivers(info), "INFO {\"headers\":true}\r\n");
+    assert_eq!(connection.delivers(info), INFO);
     let mut connection = Connection::fresh(&settings(), vec![]);
     assert_eq!(connection.delivers(info), info);
 }
@@ -44,8 +45,9 @@ fn what_no_broker_says_ends_this_connection() {
         "HMSG a 1 9 3\r\n",
         "RMSG a 1 3\r\n",
         "HELLO\r\n",
-        "INFO {\"tls_required\":true}\r\n",
+        "INFO {\"version\":\"2.15.1\",\"tls_required\":true}\r\n",
         "INFO x\r\n",
+        "INFO {\"version\":\"2.10.0\"}\r\n",
     ] {
         let mut connection = Connection::of(vec![allow("subscribe", &["a"])]);
         connection.passes("SUB a 1\r\n");
@@ -97,7 +99,7 @@ fn what_the_broker_says_by_itself_passes() {
         "PING\r\n",
         "PONG\r\n",
         "-ERR 'Stale Connection'\r\n",
-        "INFO {\"ldm\":true}\r\n",
+        "INFO {\"ldm\":true,\"version\":\"2.15.1\"}\r\n",
         "+OK\r\n",
     ] {
         assert_eq!(connection.delivers(said), said);
