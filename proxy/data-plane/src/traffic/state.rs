@@ -42,7 +42,7 @@ use crate::traffic::jwt::UsedProofs;
 use crate::traffic::provider_calls::ProviderCalls;
 use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
-use crate::traffic::settings::TrafficSettings;
+use crate::traffic::settings::{InboundListener, TrafficSettings};
 use crate::traffic::sign_in::shared::SignIns;
 use crate::traffic::threats::detections::RecentDetections;
 use crate::traffic::threats::inspector::ThreatInspector;
@@ -284,10 +284,21 @@ impl ProxyState {
 
     /// The declared protocol of a redirected port of the app. What the controller read of the Services in front of it
     /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote from the
-    /// names in the pod alone.
+    /// names in the pod alone; but who declares a broker's port as anything else takes nobody's messages out of policy.
     pub fn port_protocol(&self, port: u16) -> Protocol {
-        let declared = self.port_protocols.load().get(&port).copied();
-        declared.unwrap_or_else(|| self.settings.inbound.port(port).protocol)
+        let own = self.settings.inbound.port(port).protocol;
+        match self.port_protocols.load().get(&port) {
+            Some(told) if told.messages().is_some() || own.messages().is_none() => *told,
+            _ => own,
+        }
+    }
+
+    /// The declared protocol of an explicit listener: its own, unless it is a broker's by what else is known of the app's
+    /// port.
+    pub fn listener_protocol(&self, listener: &InboundListener) -> Protocol {
+        let of_port = self.port_protocol(listener.forward.port());
+        let is_broker = listener.protocol.messages().is_none() && of_port.messages().is_some();
+        if is_broker { of_port } else { listener.protocol }
     }
 
     /// How metrics and logs name the service of our app: as the controller says, else the host of the service with our

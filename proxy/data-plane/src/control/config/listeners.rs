@@ -53,9 +53,10 @@ pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> 
         };
     };
     let bind = bind(reader, map.take("bind"), &default);
-    let ports = map.take("ports").map(|v| inbound_ports(reader, v)).unwrap_or_default();
-    let listeners = each(reader, map.take("listeners"), inbound_listener);
+    let mut ports = map.take("ports").map(|v| inbound_ports(reader, v)).unwrap_or_default();
+    let mut listeners = each(reader, map.take("listeners"), inbound_listener);
     refuse_two_modes(reader, map.mark(), &ports, &listeners);
+    share_message_protocols(reader, map.mark(), &mut ports, &mut listeners);
     let forwarded_for = map.take("forwardedFor").and_then(|v| forwarded_for(reader, v));
     let message_source = map.take("messageSource").and_then(|v| reader.boolean(v));
     map.finish(reader);
@@ -87,6 +88,43 @@ fn refuse_two_modes(
                 Some("write the same `mtls` wherever the port stands".into()),
             );
         }
+    }
+}
+
+/// What clients say to a broker is judged whichever way they come: where a port is declared with a broker's protocol once,
+/// it speaks that everywhere, and is declared with no other.
+fn share_message_protocols(
+    reader: &mut YamlReader,
+    mark: SourcePosition,
+    ports: &mut BTreeMap<u16, InboundPort>,
+    listeners: &mut [InboundListener],
+) {
+    let of_listeners =
+        listeners.iter().map(|listener| (listener.forward.port(), listener.protocol));
+    let declared = ports.iter().map(|(port, declared)| (*port, declared.protocol));
+    let declared: Vec<_> =
+        declared.chain(of_listeners).filter(|(_, protocol)| *protocol != Protocol::Auto).collect();
+    let of_brokers = declared.iter().filter(|(_, protocol)| protocol.messages().is_some());
+    let spoken: BTreeMap<u16, Protocol> = of_brokers.copied().collect();
+    for (port, other) in declared {
+        if let Some(protocol) = spoken.get(&port).filter(|protocol| **protocol != other) {
+            let [one, two] = [*protocol, other].map(Protocol::as_str);
+            reader.report(
+                mark,
+                format!("the protocols `{one}` and `{two}` for the app's port {port}"),
+                "one protocol for a broker's port",
+                Some("write the same `protocol` wherever the port stands".into()),
+            );
+        }
+    }
+    for listener in listeners {
+        if let Some(protocol) = spoken.get(&listener.forward.port()) {
+            listener.protocol = *protocol;
+        }
+    }
+    for (port, protocol) in spoken {
+        let undeclared = InboundPort { protocol, mtls: None };
+        ports.entry(port).or_insert(undeclared).protocol = protocol;
     }
 }
 

@@ -224,7 +224,7 @@ pub const SETTINGS: &[Setting] = &[
         "inbound.ports.PORT.protocol",
         PROTOCOL,
         Is("auto"),
-        "What a redirected port of the app speaks, where the controller has no word of a Service about it.",
+        "What a redirected port of the app speaks, where the controller has no word of a Service about it. A port that is `nats`, `mqtt` or `kafka` by either word is.",
     ),
     setting(
         "inbound.ports.PORT.mtls",
@@ -244,7 +244,12 @@ pub const SETTINGS: &[Setting] = &[
         Required,
         "Where the app listens; policies mean this port.",
     ),
-    setting("inbound.listeners[].protocol", PROTOCOL, Is("auto"), "What the app's port speaks."),
+    setting(
+        "inbound.listeners[].protocol",
+        PROTOCOL,
+        Is("auto"),
+        "What the app's port speaks. One that is declared `nats`, `mqtt` or `kafka` anywhere speaks that everywhere.",
+    ),
     setting(
         "inbound.listeners[].mtls",
         MTLS,

@@ -179,6 +179,12 @@ fn f10_mistakes_have_their_place() {
         ],
     );
     check(
+        "inbound:\n  ports: {4222: {protocol: nats}}\n  listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:4222, protocol: tcp}]",
+        &[
+            "p:4:3: found the protocols `nats` and `tcp` for the app's port 4222; expected one protocol for a broker's port; write the same `protocol` wherever the port stands",
+        ],
+    );
+    check(
         "inbound: {listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:2, protocol: nats, advertise: {1: 127.0.0.1:3}}]}",
         &[
             "p:3:92: found a mapping for `advertise`; expected `advertise` beside `protocol: kafka` only",

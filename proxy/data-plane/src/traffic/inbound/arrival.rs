@@ -43,7 +43,7 @@ impl InboundDestination {
             return Ok(Self {
                 dialled,
                 app: listener.forward,
-                declared_protocol: listener.protocol,
+                declared_protocol: state.listener_protocol(listener),
                 advertised: Some(Arc::clone(&listener.advertise)),
                 source: None,
             });

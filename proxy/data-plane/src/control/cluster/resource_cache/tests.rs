@@ -96,3 +96,45 @@ fn what_a_service_says_of_a_port_comes_before_the_name_in_the_pod() {
     assert_eq!(state.port_protocol(7), Protocol::Tcp);
     assert_eq!(state.port_protocol(8), Protocol::Auto);
 }
+
+#[test]
+fn a_port_that_is_a_brokers_by_anybodys_word_is_a_brokers_for_everybody() {
+    let listener = |port, protocol: &str| json!({"bind": format!("127.0.0.1:1{port}"), "forward": format!("127.0.0.1:{port}"), "protocol": protocol});
+    let config = json!({
+        "workload": {"namespace": "shop", "serviceAccount": "broker"},
+        "identity": {"workloadApi": "unix:///a"},
+        "inbound": {
+            "ports": {"4222": {"protocol": "nats"}, "1883": {"protocol": "auto"}},
+            "listeners": [
+                listener(4222, "auto"), listener(1883, "mqtt"), listener(9092, "kafka"), listener(80, "tcp"),
+                listener(81, "tcp"), listener(82, "auto"),
+            ],
+        },
+    });
+    let config = crate::control::config::Config::parse("p", config.to_string().as_bytes()).unwrap();
+    for port in [4222, 1883, 9092] {
+        assert_eq!(config.inbound.declared_protocol(port), config.inbound.port(port).protocol);
+    }
+    let installer = crate::control::installer::ResourceInstaller::new(config, 1).unwrap();
+    let state = &installer.state;
+    let said = |port| {
+        let listeners = &state.settings.inbound.listeners;
+        let listener = listeners.iter().find(|listener| listener.forward.port() == port).unwrap();
+        [state.port_protocol(port), state.listener_protocol(listener)]
+    };
+    assert_eq!(said(4222), [Protocol::Nats; 2]);
+    assert_eq!(said(1883), [Protocol::Mqtt; 2]);
+    assert_eq!(said(9092), [Protocol::Kafka; 2]);
+    assert_eq!(said(80), [Protocol::Auto, Protocol::Tcp]);
+    let mut cache = cache();
+    let ports = json!({"4222": "tcp", "1883": "http", "9092": "nats", "80": "nats", "81": "http", "82": "mqtt"});
+    let workload = json!({"spec": {"serviceAccount": "broker", "labels": {}, "ports": ports}});
+    cache.take_policies(vec![document("Workload", &workload)], &[]);
+    installer.install_cluster(&cache.cluster_state());
+    assert_eq!(said(4222), [Protocol::Nats; 2]);
+    assert_eq!(said(1883), [Protocol::Mqtt; 2]);
+    assert_eq!(said(9092), [Protocol::Nats, Protocol::Kafka], "each its own broker");
+    assert_eq!(said(80), [Protocol::Nats; 2]);
+    assert_eq!(said(81), [Protocol::Http, Protocol::Tcp]);
+    assert_eq!(said(82), [Protocol::Mqtt; 2]);
+}
