@@ -114,7 +114,8 @@ pub trait Session: Send {
         output: &mut Output,
     ) -> Result<(), SessionEnd>;
 
-    /// Another policy is in force: what is open is judged again.
+    /// Another policy is in force: what is open is judged again. Where that is much, a part of it is; see
+    /// [`has_unjudged`](Self::has_unjudged).
     ///
     /// # Errors
     /// The session ends.
@@ -124,6 +125,12 @@ pub trait Session: Send {
         judge: &mut dyn Judge,
         output: &mut Output,
     ) -> Result<(), SessionEnd>;
+
+    /// Whether [`policy_changed`](Self::policy_changed) has left some of what is open for its next call, which follows
+    /// without another change, once other connections have had their turn.
+    fn has_unjudged(&self) -> bool {
+        false
+    }
 
     /// The client has closed its direction. The session may say a last word to the broker.
     fn client_closed(&mut self, _output: &mut Output) {}

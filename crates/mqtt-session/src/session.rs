@@ -33,7 +33,12 @@ pub struct MqttSession {
     broker: Side,
     introduced: Introduced,
     subscriptions: Subscriptions,
+    /// Up to which filter what is open has been judged again, while others are left.
+    judged: Option<Box<str>>,
 }
+
+/// How many subscriptions are judged again in one go: with hundreds of rules, a few milliseconds of work.
+const TURN: usize = 256;
 
 /// What of the settings concerns MQTT.
 struct Limits {
@@ -131,6 +136,7 @@ impl MqttSession {
             broker: Side::default(),
             introduced: Introduced::default(),
             subscriptions: Subscriptions::default(),
+            judged: None,
         }
     }
 
@@ -244,17 +250,22 @@ impl MqttSession {
         self.broker.frames.clear();
     }
 
-    /// Whether what the client has open may stay so.
-    fn may_stay(&self, judge: &mut dyn Judge) -> bool {
+    /// Whether what the client has open may stay so: of its subscriptions the next few in turn.
+    fn may_stay(&mut self, judge: &mut dyn Judge) -> bool {
+        let judged = self.judged.take();
         let mut keeps = |request: AccessRequest<'_>| {
             // Asked once more where it is refused: that is counted and says in the log what was closed for.
             judge.would_allow(&request) || judge.decide(&request)
         };
         let will = self.introduced.will.as_deref();
-        let filters = self.subscriptions.filters().filter_map(Filter::read);
-        keeps(opening::connects_as(&self.introduced.client_id))
+        let mut left = self.subscriptions.filters(judged.as_deref());
+        let mut last = None;
+        let turn = left.by_ref().take(TURN).inspect(|filter| last = Some(*filter));
+        let stays = keeps(opening::connects_as(&self.introduced.client_id))
             && will.is_none_or(|topic| keeps(AccessRequest::on_topic(Operation::Publish, topic)))
-            && filters.into_iter().all(|filter| keeps(filter.request()))
+            && turn.filter_map(Filter::read).all(|filter| keeps(filter.request()));
+        self.judged = last.filter(|_| left.next().is_some()).map(Box::from);
+        stays
     }
 }
 
@@ -317,11 +328,19 @@ impl Session for MqttSession {
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
         let is_open = matches!(self.phase, Phase::Asked | Phase::Open);
-        if !is_open || self.may_stay(judge) {
+        if !is_open {
+            self.judged = None;
+            return Ok(());
+        }
+        if self.may_stay(judge) {
             return Ok(());
         }
         self.leave(NOT_AUTHORIZED, output);
         Err(SessionEnd::Denied)
+    }
+
+    fn has_unjudged(&self) -> bool {
+        self.judged.is_some()
     }
 
     fn dismissed(&mut self, output: &mut Output) {

@@ -1,6 +1,7 @@
 //! Which subscriptions of this connection are open, and which requests for some wait for the broker's answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
 use message_access::{AccessRequest, Operation};
 
@@ -55,7 +56,7 @@ pub(crate) enum Verdict {
 /// What is open and what waits. Everything in it is bounded by who fills it.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
-    open: HashSet<Box<str>>,
+    open: BTreeSet<Box<str>>,
     bytes: usize,
     waiting: HashMap<u16, Vec<Verdict>>,
     verdicts: usize,
@@ -67,9 +68,10 @@ impl Subscriptions {
         self.open.len()
     }
 
-    /// The filters that are open.
-    pub(crate) fn filters(&self) -> impl Iterator<Item = &str> {
-        self.open.iter().map(|filter| &**filter)
+    /// The filters that are open, behind this one in their order.
+    pub(crate) fn filters(&self, behind: Option<&str>) -> impl Iterator<Item = &str> {
+        let behind = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        self.open.range::<str, _>((behind, Bound::Unbounded)).map(|filter| &**filter)
     }
 
     /// How many bytes the names have, and the answers that wait.

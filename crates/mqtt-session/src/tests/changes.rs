@@ -1,6 +1,6 @@
 //! Changes of policy, and ends from outside.
 
-use message_access::{Session as _, SessionEnd};
+use message_access::{Session as _, SessionEnd, SessionSettings};
 
 use super::talk::*;
 
@@ -51,6 +51,42 @@ fn whoever_keeps_what_is_open_stays() {
         talk.client(&unsubscribe(version, "orders/new")).unwrap();
         assert_eq!(talk.policy(rules().subscribe(&["orders/old"])), Ok(()));
     }
+}
+
+#[test]
+fn f12_policy_tightened_or_removed_many_subscriptions_are_judged_in_turns() {
+    let many = SessionSettings { subscriptions: 2000, ..settings() };
+    let mut talk = Talk::open_with(4, rules(), &many, &[]);
+    for number in 0..600 {
+        talk.client(&subscribe(4, &[&format!("orders/{number:03}")])).unwrap();
+        talk.broker(&suback(4, &[1])).unwrap();
+    }
+    talk.said();
+    let questions = |talk: &mut Talk| std::mem::take(&mut talk.rules.questions);
+    questions(&mut talk);
+    // Three turns, each with the client's id; and again from the beginning.
+    for _ in 0..2 {
+        assert_eq!(talk.policy(rules()), Ok(()));
+        assert_eq!((questions(&mut talk), talk.has_unjudged()), (257, true));
+        assert_eq!(talk.next_turn(), Ok(()));
+        assert_eq!((questions(&mut talk), talk.has_unjudged()), (257, true));
+        assert_eq!(talk.next_turn(), Ok(()));
+        assert_eq!((questions(&mut talk), talk.has_unjudged()), (89, false));
+    }
+    assert_eq!(talk.policy(rules().deny(&["orders/599"])), Ok(()));
+    assert_eq!(talk.next_turn(), Ok(()));
+    assert_eq!(talk.next_turn(), Err(SessionEnd::Denied));
+    // Who takes leave has nothing left to judge.
+    let mut talk = Talk::open_with(4, rules(), &many, &[]);
+    for number in 0..300 {
+        talk.client(&subscribe(4, &[&format!("orders/{number:03}")])).unwrap();
+        talk.broker(&suback(4, &[1])).unwrap();
+    }
+    assert_eq!(talk.policy(rules()), Ok(()));
+    assert!(talk.has_unjudged());
+    talk.client(&[0xE0, 0]).unwrap();
+    assert_eq!(talk.next_turn(), Ok(()));
+    assert!(!talk.has_unjudged());
 }
 
 #[test]

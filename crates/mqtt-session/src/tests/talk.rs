@@ -22,6 +22,8 @@ pub(super) struct Rules {
     principal: Option<&'static str>,
     /// What was asked, counted and logged.
     pub(super) decided: Vec<(String, bool)>,
+    /// How many questions there were, counted or not.
+    pub(super) questions: usize,
 }
 
 fn topics(texts: &[&str]) -> Vec<TopicPattern> {
@@ -83,6 +85,7 @@ impl Judge for Rules {
     }
 
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.questions += 1;
         if let Some(id) = request.client_id {
             return self.owns(id) || self.client_ids.iter().any(|pattern| pattern.covers(id));
         }
@@ -167,6 +170,15 @@ impl Talk {
     pub(super) fn policy(&mut self, rules: Rules) -> Result<(), SessionEnd> {
         self.rules = rules;
         self.session.policy_changed(NOW, &mut self.rules, &mut self.output)
+    }
+
+    /// Judges again what the last change has left, in one more turn.
+    pub(super) fn next_turn(&mut self) -> Result<(), SessionEnd> {
+        self.session.policy_changed(NOW, &mut self.rules, &mut self.output)
+    }
+
+    pub(super) fn has_unjudged(&self) -> bool {
+        self.session.has_unjudged()
     }
 
     pub(super) fn dismissed(&mut self) {

@@ -126,14 +126,17 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
     }
 
     /// What is open is judged by the policy that came into force.
-    fn judge_again(&mut self, cx: &Context<'_>) -> Result<(), PumpEnd> {
-        if !self.spoken.review.has_changed(cx) {
+    fn judge_again(&mut self, cx: &mut Context<'_>) -> Result<(), PumpEnd> {
+        if !self.spoken.session.has_unjudged() && !self.spoken.review.has_changed(cx) {
             return Ok(());
         }
         let now = self.now();
         self.say(|Spoken { session, judge, .. }, output| {
             session.policy_changed(now, *judge, output)
-        })
+        })?;
+        // What is left, and what has changed meanwhile.
+        let _: Poll<()> = yield_now(cx);
+        Ok(())
     }
 
     /// Reads of the client, unless what it said is still on its way, or it reads nothing itself. Returns how much it was; an end is

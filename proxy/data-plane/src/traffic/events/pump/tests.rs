@@ -14,13 +14,16 @@ use crate::labels::Direction;
 use crate::traffic::held_memory::MemoryBudget;
 
 /// Speaks lines: `hi` is the greeting, `bad` breaks the protocol, `wait` asks the broker something and is heard again when
-/// it has answered, everything else is published to that topic.
+/// it has answered, `many` opens so much that it is judged again in turns, everything else is published to that topic.
 #[derive(Default)]
 struct LineSession {
     beginning: Vec<u8>,
     established: bool,
     waits: bool,
     subscriptions: usize,
+    /// In how many turns what is open is judged again.
+    turns: usize,
+    unjudged: usize,
 }
 
 impl Session for LineSession {
@@ -59,9 +62,17 @@ impl Session for LineSession {
         judge: &mut dyn Judge,
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
+        self.unjudged = if self.unjudged == 0 { self.turns } else { self.unjudged - 1 };
+        if self.unjudged > 0 {
+            return Ok(());
+        }
         let kept = judge.would_allow(&AccessRequest::on_topic(Operation::Subscribe, "open"));
         output.to_client.push_back(if kept { "kept\n".into() } else { "revoked\n".into() });
         if kept { Ok(()) } else { Err(SessionEnd::Denied) }
+    }
+
+    fn has_unjudged(&self) -> bool {
+        self.unjudged > 0
     }
 
     fn client_closed(&mut self, output: &mut Output) {
@@ -101,6 +112,7 @@ impl LineSession {
                 return Err(SessionEnd::Malformed("bad".to_owned()));
             }
             "wait" => self.waits = true,
+            "many" => self.turns = 1000,
             _ => {}
         }
         if judge.decide(&AccessRequest::on_topic(Operation::Publish, topic)) {
@@ -145,6 +157,10 @@ impl Scene {
     }
 
     fn with(pipe: usize, memory: usize) -> Self {
+        Self::sharing(pipe, &MemoryBudget::new(memory))
+    }
+
+    fn sharing(pipe: usize, memory: &MemoryBudget) -> Self {
         let (client, near_client) = duplex(pipe);
         let (near_broker, broker) = duplex(700);
         let registry = Arc::new(Registry::new(1));
@@ -154,7 +170,7 @@ impl Scene {
         let keeps_open = Arc::new(true.into());
         let mut judge = TestJudge(Arc::clone(&keeps_open));
         let gauge = IntGauge::new("open", "open").unwrap();
-        let upkeep = Upkeep::new(MemoryBudget::new(memory).hold(), gauge.clone());
+        let upkeep = Upkeep::new(memory.hold(), gauge.clone());
         let pumped = tokio::spawn(async move {
             let mut session = LineSession::default();
             let spoken =
@@ -348,6 +364,29 @@ async fn s48_limit_and_metric_keys_a_message_without_end_is_a_limit() {
     let (end, _) = pumped.await.unwrap();
     assert!(matches!(end, PumpEnd::Session(SessionEnd::Limit(_))), "{end:?}");
     endless.await.unwrap();
+}
+
+#[tokio::test]
+async fn f12_policy_tightened_or_removed_what_is_judged_again_in_turns_leaves_others_theirs() {
+    let mut scene = Scene::new();
+    let (mut client, mut broker) = (taken(&mut scene.client), taken(&mut scene.broker));
+    client.write_all(b"hi\nmany\n").await.unwrap();
+    heard(&mut broker, "hi\nmany\n").await;
+    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let others = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    scene.change_policy(false);
+    heard(&mut client, "revoked\n").await;
+    let turns = turns.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(turns > 500, "others had {turns} turns");
+    others.abort();
+    drop((client, broker));
+    assert!(matches!(scene.pumped.await.unwrap().0, PumpEnd::Session(SessionEnd::Denied)));
 }
 
 #[tokio::test]
