@@ -17,6 +17,8 @@ const SMALL: usize = 4 << 10;
 #[derive(Default)]
 pub(super) struct Outgoing {
     queue: VecDeque<Bytes>,
+    /// How many bytes are in the queue.
+    queued: usize,
     /// What is being written.
     chunk: Bytes,
     /// Something has been written, and not flushed since.
@@ -35,9 +37,10 @@ enum End {
 }
 
 impl Outgoing {
-    /// The pieces that a session adds.
-    pub(super) fn queue(&mut self) -> &mut VecDeque<Bytes> {
-        &mut self.queue
+    /// Takes the pieces that a session adds.
+    pub(super) fn add(&mut self, pieces: &mut VecDeque<Bytes>) {
+        self.queued += pieces.iter().map(Bytes::len).sum::<usize>();
+        self.queue.append(pieces);
     }
 
     /// Whether nothing waits to be written.
@@ -47,7 +50,7 @@ impl Outgoing {
 
     /// How many bytes wait to be written.
     pub(super) fn waiting(&self) -> usize {
-        self.chunk.len() + self.queue.iter().map(Bytes::len).sum::<usize>()
+        self.chunk.len() + self.queued
     }
 
     /// The other side has said its last.
@@ -82,6 +85,7 @@ impl Outgoing {
                 self.unflushed = true;
             }
             let Some(chunk) = next_chunk(&mut self.queue) else { return Poll::Ready(Ok(())) };
+            self.queued = self.queued.saturating_sub(chunk.len());
             self.chunk = chunk;
         }
     }

@@ -103,6 +103,7 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
         let mut passed = 0;
         loop {
             self.write(cx)?;
+            self.give_back()?;
             if passed >= TURN {
                 return yield_now(cx);
             }
@@ -185,14 +186,24 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
         let heard = take_in(&mut self.spoken, &mut self.output);
         self.take_output();
         heard?;
+        self.note()
+    }
+
+    /// Room that was asked for goes back to the others as soon as what waited is written: a client that has what it wanted
+    /// may say nothing for hours.
+    fn give_back(&mut self) -> Result<(), PumpEnd> {
+        if self.spoken.upkeep.has_asked() { self.note() } else { Ok(()) }
+    }
+
+    fn note(&mut self) -> Result<(), PumpEnd> {
         let waiting = self.to_client.waiting() + self.to_broker.waiting();
         let session = &*self.spoken.session;
         Ok(self.spoken.upkeep.note(session.subscriptions(), session.held() + waiting)?)
     }
 
     fn take_output(&mut self) {
-        self.to_client.queue().append(&mut self.output.to_client);
-        self.to_broker.queue().append(&mut self.output.to_broker);
+        self.to_client.add(&mut self.output.to_client);
+        self.to_broker.add(&mut self.output.to_broker);
     }
 
     /// Both directions, each as far as its side takes it.

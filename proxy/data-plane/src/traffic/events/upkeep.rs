@@ -25,6 +25,11 @@ impl Upkeep {
         Self { memory, asked_for: 0, gauge, subscriptions: 0 }
     }
 
+    /// Whether it holds more than what is its own.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked_for > 0
+    }
+
     /// The session has so many subscriptions, and holds so many bytes.
     ///
     /// # Errors

@@ -367,6 +367,25 @@ async fn s48_limit_and_metric_keys_a_message_without_end_is_a_limit() {
 }
 
 #[tokio::test]
+async fn s48_limit_and_metric_keys_room_is_given_back_when_what_waited_is_written() {
+    let memory = MemoryBudget::new(256 << 10);
+    let mut open = Vec::new();
+    let long = format!("{}\n", "x".repeat(300 << 10));
+    for number in 0..3 {
+        let mut scene = Scene::sharing(1000, &memory);
+        let (mut client, mut broker) = (taken(&mut scene.client), taken(&mut scene.broker));
+        let said = format!("hi\n{long}");
+        let (written, ()) =
+            tokio::join!(client.write_all(said.as_bytes()), heard(&mut broker, &said));
+        written.unwrap();
+        assert!(!scene.pumped.is_finished(), "session {number}");
+        // Silent from now on, and open.
+        open.push((client, broker, scene));
+    }
+    assert!(memory.hold().grow_to(256 << 10), "all of it is free again");
+}
+
+#[tokio::test]
 async fn f12_policy_tightened_or_removed_what_is_judged_again_in_turns_leaves_others_theirs() {
     let mut scene = Scene::new();
     let (mut client, mut broker) = (taken(&mut scene.client), taken(&mut scene.broker));
