@@ -1,6 +1,7 @@
 //! The subscriptions that are open, by the id that the client gave each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use message_access::{AccessRequest, SessionEnd};
 
@@ -10,7 +11,9 @@ use crate::subject;
 /// What is open.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    by_sid: HashMap<Box<str>, Subscription>,
+    by_sid: BTreeMap<Box<str>, Subscription>,
+    /// Up to which id they have been judged again, while others are left.
+    judged: Option<Box<str>>,
     revoked: usize,
     /// How many pings the client has sent, and how many of them the broker has answered.
     pings: u64,
@@ -22,6 +25,9 @@ pub(crate) struct Subscriptions {
 
 /// What an entry holds beside its names.
 const ENTRY_BYTES: usize = 128;
+
+/// How many are judged again in one go: with hundreds of rules, a few milliseconds of work.
+const TURN: usize = 256;
 
 /// One of them.
 #[derive(Debug)]
@@ -69,7 +75,15 @@ pub(crate) enum Delivery {
 
 impl Subscriptions {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { by_sid: HashMap::new(), revoked: 0, pings: 0, pongs: 0, limit, bytes: 0 }
+        Self {
+            by_sid: BTreeMap::new(),
+            judged: None,
+            revoked: 0,
+            pings: 0,
+            pongs: 0,
+            limit,
+            bytes: 0,
+        }
     }
 
     /// How many are open.
@@ -169,14 +183,18 @@ impl Subscriptions {
         }
     }
 
-    /// Takes back what is not allowed any more.
+    /// Takes back what is not allowed any more, of the next few in turn.
     pub(crate) fn revoke(
         &mut self,
         mut may_stay: impl FnMut(&AccessRequest<'_>) -> bool,
     ) -> Vec<Revoked> {
-        let mut taken = Vec::new();
-        for (sid, open) in self.by_sid.iter_mut().filter(|(_, open)| open.revoked.is_none()) {
-            if may_stay(&open.request()) {
+        let judged = self.judged.take();
+        let behind = judged.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut left = self.by_sid.range_mut::<str, _>((behind, Bound::Unbounded));
+        let (mut last, mut taken) = (None, Vec::new());
+        for (sid, open) in left.by_ref().take(TURN) {
+            last = Some(sid);
+            if open.revoked.is_some() || may_stay(&open.request()) {
                 continue;
             }
             open.revoked = Some(self.pings);
@@ -184,7 +202,54 @@ impl Subscriptions {
             let (subject, queue) = (open.subject.clone(), open.queue.clone());
             taken.push(Revoked { sid: sid.clone(), subject, queue });
         }
-        taken.sort_by(|one, other| one.sid.cmp(&other.sid));
+        self.judged = last.filter(|_| left.next().is_some()).cloned();
         taken
+    }
+
+    /// Whether some are left to be judged again.
+    pub(crate) const fn has_unjudged(&self) -> bool {
+        self.judged.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+
+    use super::*;
+
+    #[test]
+    fn f12_policy_tightened_or_removed_many_subscriptions_are_judged_in_turns_each_once() {
+        for many in [0, 1, TURN - 1, TURN, TURN + 1, 10_000] {
+            let mut open = Subscriptions::new(20_000);
+            for number in 0..many {
+                open.open(&format!("s{number}"), &format!("orders.{number}"), None);
+            }
+            let (mut asked, mut taken, mut turns) = (0, 0, 0);
+            loop {
+                let before = asked;
+                let revoked = open.revoke(|request| {
+                    asked += 1;
+                    request.topic.is_some_and(|topic| topic.ends_with('7'))
+                });
+                taken += revoked.len();
+                turns += 1;
+                assert!(asked - before <= TURN, "{many}: {} in one go", asked - before);
+                if !open.has_unjudged() {
+                    break;
+                }
+                // What comes and goes meanwhile costs nobody else its turn.
+                open.unsubscribe(&format!("s{}", turns * 5), None);
+                if turns == 2 {
+                    open.open("zz", "new.7", None);
+                }
+            }
+            assert!(turns <= many / TURN + 1, "{many}: {turns} turns");
+            assert!(asked <= many + 1, "{many}: {asked} questions");
+            let stays = open.by_sid.values().filter(|open| open.revoked.is_none());
+            assert!(stays.clone().all(|open| open.subject.ends_with('7')), "{many}");
+            assert_eq!(stays.count(), open.len(), "{many}");
+            assert!(taken >= open.revoked, "{many}");
+        }
     }
 }

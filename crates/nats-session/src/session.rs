@@ -145,6 +145,10 @@ impl Session for NatsSession {
         Ok(())
     }
 
+    fn has_unjudged(&self) -> bool {
+        self.subscriptions.has_unjudged()
+    }
+
     fn wants_more(&self) -> bool {
         self.info.is_some()
             && self.order.len() < self.in_flight

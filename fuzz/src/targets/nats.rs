@@ -72,7 +72,11 @@ fn said(stamp_source: bool, client: &[u8], broker: &[u8], size: usize) -> Said {
         for piece in broker.chunks(size(broker)) {
             hear(&mut session, false, piece, &mut output)?;
         }
-        session.policy_changed(Duration::ZERO, &mut Orders, &mut output)
+        session.policy_changed(Duration::ZERO, &mut Orders, &mut output)?;
+        while session.has_unjudged() {
+            session.policy_changed(Duration::ZERO, &mut Orders, &mut output)?;
+        }
+        Ok(())
     });
     let text =
         |parts: &std::collections::VecDeque<Bytes>| parts.iter().flatten().copied().collect();

@@ -155,6 +155,9 @@ impl Connection {
     pub(super) fn change(&mut self, clauses: Vec<Clause>) {
         self.policy.clauses = clauses;
         self.session.policy_changed(self.now, &mut self.policy, &mut self.output).unwrap();
+        while self.session.has_unjudged() {
+            self.session.policy_changed(self.now, &mut self.policy, &mut self.output).unwrap();
+        }
     }
 
     /// What has been said since the last time: to the broker, and to the client.
