@@ -71,6 +71,8 @@ enum Waiting {
 #[derive(Default)]
 pub(crate) struct Pending {
     waiting: VecDeque<Waiting>,
+    /// Whether the broker's answer to the request before them has begun and not ended.
+    answering: bool,
     /// How many bytes are held with them.
     held: usize,
 }
@@ -78,7 +80,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Whether one more request may wait.
     pub(crate) fn has_room(&self, requests: usize, bytes: usize) -> bool {
-        self.waiting.len() < requests && self.held < bytes
+        self.waiting.len() + usize::from(self.answering) < requests && self.held < bytes
     }
 
     /// How many bytes are held: answers, what is inserted into answers, and fetches that may be judged again.
@@ -92,9 +94,9 @@ impl Pending {
         self.waiting.push_back(Waiting::Broker(Box::new(asked)));
     }
 
-    /// The session answers by itself: now, where nothing was asked before.
+    /// The session answers by itself: now, where all that was asked before is answered to its end.
     pub(crate) fn reply(&mut self, reply: Bytes, output: &mut Output) {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && !self.answering {
             output.to_client.push_back(reply);
         } else {
             self.held = self.held.saturating_add(reply.len());
@@ -102,11 +104,12 @@ impl Pending {
         }
     }
 
-    /// The request that the broker answers next.
+    /// The request that the broker begins to answer.
     pub(crate) fn take(&mut self) -> Option<Box<Asked>> {
         match self.waiting.pop_front()? {
             Waiting::Broker(asked) => {
                 self.held = self.held.saturating_sub(asked.held);
+                self.answering = true;
                 Some(asked)
             }
             reply @ Waiting::Reply(_) => {
@@ -118,6 +121,7 @@ impl Pending {
 
     /// The answer of the broker has passed: those that waited for it alone follow.
     pub(crate) fn answered(&mut self, output: &mut Output) {
+        self.answering = false;
         while let Some(Waiting::Reply(_)) = self.waiting.front() {
             if let Some(Waiting::Reply(reply)) = self.waiting.pop_front() {
                 self.held = self.held.saturating_sub(reply.len());

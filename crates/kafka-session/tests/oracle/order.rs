@@ -1,10 +1,11 @@
 //! Answers come in the order of the requests, whoever gives them.
 
-use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest};
+use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest, ProduceRequest};
+use kafka_protocol::protocol::Request;
 use message_access::Session;
 
 use crate::connection::{Connection, answer_of, settings};
-use crate::topics::{produce, produced};
+use crate::topics::{fetch, fetched, produce, produced};
 
 #[test]
 fn fifty_requests_at_once_are_answered_in_order() {
@@ -55,4 +56,30 @@ fn no_more_is_read_than_may_wait() {
         connection.answered_frame().unwrap();
     }
     assert!(connection.session.wants_more());
+}
+
+/// What is refused while the broker's answer to another request arrives is answered behind it, not in its middle.
+#[test]
+fn a_refusal_waits_until_the_answer_before_it_has_ended() {
+    let passed = answer_of::<FetchRequest>(1, &fetched(&["own-a"]), 12);
+    refused_within("passed", &fetch(&["own-a"]), &passed);
+    refused_within("inserted", &fetch(&["own-a", "theirs"]), &passed);
+    let held = answer_of::<MetadataRequest>(1, &Default::default(), 12);
+    refused_within("rewritten", &MetadataRequest::default().with_topics(None), &held);
+}
+
+fn refused_within<R: Request>(case: &str, asked: &R, answer: &[u8]) {
+    for length in 0..=answer.len() {
+        let (beginning, rest) = answer.split_at(length);
+        let mut connection =
+            Connection::with(&message_access::SessionSettings { in_flight: 2, ..settings() });
+        connection.ask(asked, 12);
+        connection.broker_says(beginning).unwrap();
+        connection.ask(&produce(&["theirs"]), 9);
+        assert_eq!(connection.session.wants_more(), rest.is_empty(), "{case}, {length}");
+        connection.broker_says(rest).unwrap();
+        assert_eq!(connection.answered::<R>(12).unwrap().0, 1, "{case}, {length}");
+        assert_eq!(connection.answered::<ProduceRequest>(9).unwrap().0, 2, "{case}, {length}");
+        assert_eq!(connection.session.held(), 0, "{case}, {length}");
+    }
 }
