@@ -71,6 +71,9 @@ fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
     let topics = sift(request, "topics", |topic| {
         let id = topic.id("topic_id")?;
         if id != [0; 16] {
+            if topic.nullable("name")?.is_some() {
+                return Err(SessionEnd::Malformed("a topic by its id and by a name".to_owned()));
+            }
             ids.insert(id);
             return Ok(true);
         }
@@ -82,7 +85,7 @@ fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
         Ok(is_allowed)
     })?;
     let mut edits = topics.cut.clone();
-    edits.extend(no_creation(request, &named, context)?);
+    edits.extend(no_creation(request, &named, !ids.is_empty(), context)?);
     if !request.surplus().is_empty() {
         edits.push(Edit::remove(request.surplus()));
     }
@@ -105,18 +108,23 @@ pub(super) fn surplus_bytes(body: &Record<'_>) -> Read<usize> {
     Ok(if is_mistaken { 3 } else { 0 })
 }
 
-/// Asking about a topic creates it in many brokers, where the request does not say otherwise.
+/// Asking about a topic creates it in many brokers, where the request does not say otherwise. By an id nothing is created
+/// that policy was asked about.
 fn no_creation(
     request: &Request<'_>,
     named: &HashSet<String>,
+    has_ids: bool,
     context: &mut Context<'_>,
 ) -> Result<Option<Edit>, SessionEnd> {
+    let mut may_create = !has_ids;
     for name in named {
-        if !context.might(&AccessRequest::on_topic(Operation::Create, name))? {
-            return Ok(super::nodes::set_number(&request.body, "allow_auto_topic_creation", 0, 1)?);
-        }
+        may_create =
+            may_create && context.might(&AccessRequest::on_topic(Operation::Create, name))?;
     }
-    Ok(None)
+    if may_create {
+        return Ok(None);
+    }
+    Ok(super::nodes::set_number(&request.body, "allow_auto_topic_creation", 0, 1)?)
 }
 
 fn refused(request: &Request<'_>, topics: &Sifted<'_>) -> Result<Vec<u8>, SessionEnd> {

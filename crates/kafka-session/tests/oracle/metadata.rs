@@ -5,7 +5,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::Decodable;
-use message_access::Operation;
+use message_access::{Operation, SessionEnd};
 
 use crate::case::Case;
 use crate::connection::{Connection, framed, text, topic};
@@ -143,6 +143,27 @@ fn topics_by_id() {
             "the id that was asked for, {version}"
         );
         assert_eq!(connection.judge.asked, ["describe own-a", "describe theirs"]);
+    }
+}
+
+/// Some brokers go by the name where an id stands beside it, and create it: it is asked of nobody then.
+#[test]
+fn a_topic_by_its_id_and_by_a_name_is_refused() {
+    for version in 12..=13 {
+        let check = |asked: MetadataRequestTopic, creates: bool| {
+            let mut connection = Connection::new();
+            let request =
+                named(&[]).with_topics(Some(vec![asked])).with_allow_auto_topic_creation(creates);
+            let frame = connection.frame(&request, version);
+            let result = connection.client_says(&frame);
+            (result, connection.forwarded::<MetadataRequest>(version))
+        };
+        let (result, forwarded) = check(by_id(1).with_name(Some(topic("own-a"))), false);
+        assert!(matches!(result, Err(SessionEnd::Malformed(_))), "{version}: {result:?}");
+        assert_eq!(forwarded, None, "{version}");
+        let (result, forwarded) = check(by_id(1), true);
+        assert_eq!(result, Ok(()), "{version}");
+        assert!(!forwarded.unwrap().allow_auto_topic_creation, "{version}");
     }
 }
 
