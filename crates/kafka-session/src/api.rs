@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::answer::{self, Said};
 use crate::context::Context;
-use crate::frame::LENGTH_BYTES;
+use crate::frame::{self, LENGTH_BYTES};
 use crate::record::Record;
 use crate::request::{Head, Judged, Request};
 use crate::schema::{Field, Form, Kind};
@@ -37,6 +37,7 @@ mod versions;
 
 /// Errors that refusals are told by, as Kafka numbers them.
 pub(crate) mod error {
+    pub(crate) const NONE: i64 = 0;
     pub(crate) const COORDINATOR_NOT_AVAILABLE: i64 = 15;
     pub(crate) const TOPIC_AUTHORIZATION_FAILED: i64 = 29;
     pub(crate) const GROUP_AUTHORIZATION_FAILED: i64 = 30;
@@ -201,17 +202,15 @@ pub(crate) fn answer_body<'a>(api: &Api, form: Form, frame: &'a [u8]) -> Read<Re
 }
 
 /// An answer of the session's own, framed.
-pub(crate) fn answer_frame(api: &Api, form: Form, correlation: i32, body: &[u8]) -> Bytes {
+pub(crate) fn answer_frame(api: &Api, form: Form, correlation: i32, said: &Said<'_>) -> Bytes {
     let mut writer = Writer::default();
-    let tagged = has_tagged_header(api, form);
-    let length = body.len() + 4 + usize::from(tagged);
-    writer.number(i64::try_from(length).unwrap_or(0), 4);
+    writer.raw(&[0; LENGTH_BYTES]);
     writer.number(i64::from(correlation), 4);
-    if tagged {
+    if has_tagged_header(api, form) {
         writer.varint(0);
     }
-    writer.raw(body);
-    writer.into_bytes().into()
+    answer::write(&mut writer, api.response, form, said);
+    frame::with_length(writer.into_bytes())
 }
 
 /// The answer to a version that is not supported, where the protocol has one: ApiVersions tells in its oldest form which
@@ -219,9 +218,7 @@ pub(crate) fn answer_frame(api: &Api, form: Form, correlation: i32, body: &[u8])
 pub(crate) fn version_reply(api: &'static Api, head: &Head) -> Option<Bytes> {
     (api.key == versions::API.key && head.version >= 0).then(|| {
         let form = api.form(0);
-        let mut body = Writer::default();
-        answer::write(&mut body, api.response, form, &versions::unsupported());
-        answer_frame(api, form, head.correlation, &body.into_bytes())
+        answer_frame(api, form, head.correlation, &versions::unsupported())
     })
 }
 

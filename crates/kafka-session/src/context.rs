@@ -5,9 +5,16 @@ use std::net::SocketAddr;
 
 use message_access::{AccessRequest, Judge, Operation, SessionEnd};
 
+use crate::record::Record;
+
 /// How many names one request may ask about: far more than a client has topics, and few enough to judge between two
 /// other connections.
 const QUESTIONS: usize = 10_000;
+/// How many items the arrays of one request may have together, partitions too: what is refused is answered item by item,
+/// with more bytes than it may have been asked in.
+const THINGS: usize = 200_000;
+/// An answer may tell of as many names as it has room for: for each of them it has more bytes than this.
+const BYTES_OF_A_NAME: usize = 16;
 
 /// Questions about one request, or one answer, and the settings.
 pub(crate) struct Context<'a> {
@@ -23,9 +30,14 @@ impl<'a> Context<'a> {
         Self { judge, left: QUESTIONS, advertised }
     }
 
-    /// The next message may name as much again.
-    pub(crate) const fn begin_message(&mut self) {
+    /// The next request may name as much again.
+    pub(crate) const fn begin_request(&mut self) {
         self.left = QUESTIONS;
+    }
+
+    /// An answer may be this long: a listing tells of all that a cluster has.
+    pub(crate) fn begin_answer(&mut self, bytes: usize) {
+        self.left = QUESTIONS.max(bytes / BYTES_OF_A_NAME);
     }
 
     /// Whether the client may do this: it is counted, and a refusal logged.
@@ -38,6 +50,11 @@ impl<'a> Context<'a> {
     pub(crate) fn might(&mut self, request: &AccessRequest<'_>) -> Result<bool, SessionEnd> {
         self.count()?;
         Ok(self.judge.would_allow(request))
+    }
+
+    /// Whether the client might do something more to what its request names.
+    pub(crate) fn might_too(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.judge.would_allow(request)
     }
 
     /// Whether the client may do this to a topic.
@@ -81,8 +98,16 @@ pub(crate) fn within(things: usize) -> Result<(), SessionEnd> {
     if things <= QUESTIONS { Ok(()) } else { Err(too_many()) }
 }
 
+/// That what a request has in its arrays may be answered.
+///
+/// # Errors
+/// It has more.
+pub(crate) fn bounded(request: &Record<'_>) -> Result<(), SessionEnd> {
+    if request.things() <= THINGS { Ok(()) } else { Err(too_many()) }
+}
+
 fn too_many() -> SessionEnd {
-    SessionEnd::Limit(format!("a message that names more than {QUESTIONS} things"))
+    SessionEnd::Limit("a message that names too many things".to_owned())
 }
 
 /// The question about a group.

@@ -25,6 +25,19 @@ impl Edit {
     }
 }
 
+/// One more change; what is removed behind something removed is one change with it, because a listing may have hundreds of
+/// thousands of names.
+pub(crate) fn push(edits: &mut Vec<Edit>, edit: Edit) {
+    match edits.last_mut() {
+        Some(last)
+            if last.with.is_empty() && edit.with.is_empty() && last.at.end == edit.at.start =>
+        {
+            last.at.end = edit.at.end;
+        }
+        _ => edits.push(edit),
+    }
+}
+
 /// The frame with these changes and the length that follows from them; `None` where that is longer than any frame.
 /// Changes stand in the order of their places, and do not overlap.
 pub(crate) fn apply(frame: &[u8], edits: &[Edit]) -> Option<Bytes> {

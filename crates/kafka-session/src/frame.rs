@@ -61,6 +61,16 @@ impl Frames {
     }
 }
 
+/// A frame of which the length is not written yet. No answer of the session's own is longer than a length can say: what it
+/// repeats is bounded in the request.
+pub(crate) fn with_length(mut frame: Vec<u8>) -> Bytes {
+    let length = i32::try_from(frame.len().saturating_sub(LENGTH_BYTES)).unwrap_or(0);
+    if let Some(place) = frame.first_chunk_mut::<LENGTH_BYTES>() {
+        *place = length.to_be_bytes();
+    }
+    frame.into()
+}
+
 /// How long the frame that begins here is, its length included.
 pub(crate) fn announced(bytes: &[u8], limit: usize) -> Result<Option<usize>, SessionEnd> {
     let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };

@@ -10,6 +10,7 @@ use crate::api::Api;
 use crate::context::Context;
 use crate::edit::Edit;
 use crate::record::Record;
+use crate::reply::with_inserted;
 use crate::schema::Form;
 
 /// What is done with the broker's answer to a request.
@@ -22,6 +23,8 @@ pub(crate) enum Answer {
     Inserted(Insertion),
     /// It is held until it is complete, and changed.
     Rewritten(Rewrite),
+    /// It goes nowhere: the client was answered before.
+    Swallowed,
 }
 
 /// Items that stand in an array of the broker's answer, before those of the broker. Clients find them by their names.
@@ -38,7 +41,7 @@ impl Answer {
     /// request's names.
     pub(crate) fn held(&self, request_bytes: usize) -> usize {
         match self {
-            Self::None | Self::Passed => 0,
+            Self::None | Self::Passed | Self::Swallowed => 0,
             Self::Inserted(insertion) => insertion.bytes.len(),
             Self::Rewritten(_) => request_bytes,
         }
@@ -73,6 +76,8 @@ pub(crate) struct Pending {
     waiting: VecDeque<Waiting>,
     /// Whether the broker's answer to the request before them has begun and not ended.
     answering: bool,
+    /// That request, where something is delivered by its answer.
+    delivering: Option<(&'static Api, Bytes)>,
     /// How many bytes are held with them.
     held: usize,
 }
@@ -84,8 +89,8 @@ impl Pending {
     }
 
     /// How many bytes are held: answers, what is inserted into answers, and fetches that may be judged again.
-    pub(crate) const fn held(&self) -> usize {
-        self.held
+    pub(crate) fn held(&self) -> usize {
+        self.held + self.delivering.as_ref().map_or(0, |(_, frame)| frame.len())
     }
 
     /// The broker has got this request.
@@ -110,6 +115,7 @@ impl Pending {
             Waiting::Broker(asked) => {
                 self.held = self.held.saturating_sub(asked.held);
                 self.answering = true;
+                self.delivering = asked.delivers.clone().map(|frame| (asked.api, frame));
                 Some(asked)
             }
             reply @ Waiting::Reply(_) => {
@@ -122,6 +128,11 @@ impl Pending {
     /// The answer of the broker has passed: those that waited for it alone follow.
     pub(crate) fn answered(&mut self, output: &mut Output) {
         self.answering = false;
+        self.delivering = None;
+        self.say_replies(output);
+    }
+
+    fn say_replies(&mut self, output: &mut Output) {
         while let Some(Waiting::Reply(_)) = self.waiting.front() {
             if let Some(Waiting::Reply(reply)) = self.waiting.pop_front() {
                 self.held = self.held.saturating_sub(reply.len());
@@ -130,11 +141,40 @@ impl Pending {
         }
     }
 
-    /// The requests that something is delivered for later.
-    pub(crate) fn deliveries(&self) -> impl Iterator<Item = (&'static Api, &Bytes)> {
-        self.waiting.iter().filter_map(|waiting| match waiting {
-            Waiting::Broker(asked) => asked.delivers.as_ref().map(|frame| (asked.api, frame)),
-            Waiting::Reply(_) => None,
-        })
+    /// Judges again what something is delivered for later. What `refuse` gives is the client's answer in the place of the
+    /// request; the broker's is swallowed when it comes.
+    ///
+    /// # Errors
+    /// Those of `refuse`. Where the broker's answer to what is refused has begun, nothing but the end of the connection
+    /// keeps the rest of it from the client.
+    pub(crate) fn judge_deliveries(
+        &mut self,
+        output: &mut Output,
+        mut refuse: impl FnMut(&'static Api, &Bytes) -> Result<Option<Bytes>, SessionEnd>,
+    ) -> Result<(), SessionEnd> {
+        if let Some((api, frame)) = &self.delivering
+            && refuse(api, frame)?.is_some()
+        {
+            return Err(SessionEnd::Denied);
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting::Broker(mut asked) = waiting else {
+                self.waiting.push_back(waiting);
+                continue;
+            };
+            let api = asked.api;
+            let refused = asked.delivers.as_ref().map(|frame| refuse(api, frame)).transpose()?;
+            if let Some(reply) = refused.flatten() {
+                let reply = with_inserted(reply, &asked)?;
+                self.held = self.held.saturating_sub(asked.held).saturating_add(reply.len());
+                self.waiting.push_back(Waiting::Reply(reply));
+                (asked.answer, asked.delivers, asked.held) = (Answer::Swallowed, None, 0);
+            }
+            self.waiting.push_back(Waiting::Broker(asked));
+        }
+        if !self.answering {
+            self.say_replies(output);
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Record<'a> {
     span: Range<usize>,
     fields: &'static [Field],
     form: Form,
+    /// How many items its arrays have, and the arrays of these.
+    things: usize,
 }
 
 const UNKNOWN: Unreadable = Unreadable::Wrong("a field that is in no table");
@@ -41,12 +43,18 @@ impl<'a> Record<'a> {
         if tagged {
             reader.tags()?;
         }
-        Ok(Self { frame, span: start..reader.position(), fields, form })
+        let (span, things) = (start..reader.position(), reader.items());
+        Ok(Self { frame, span, fields, form, things })
     }
 
     /// Where it stands in its frame.
     pub(crate) fn span(&self) -> Range<usize> {
         self.span.clone()
+    }
+
+    /// How many items its arrays have, and the arrays of these.
+    pub(crate) const fn things(&self) -> usize {
+        self.things
     }
 
     /// How it is written.
@@ -232,11 +240,17 @@ fn pass(reader: &mut Reader<'_>, field: &'static Field, form: Form) -> Read<()> 
             if count.is_none() && !nullable {
                 return Err(NULL);
             }
-            (0..count.unwrap_or(0)).try_for_each(|_| pass_record(reader, fields, form))
+            (0..count.unwrap_or(0)).try_for_each(|_| {
+                reader.pass_item();
+                pass_record(reader, fields, form)
+            })
         }
         Kind::Values { element } => {
             let count = reader.length(4, form.flexible)?;
-            (0..count.unwrap_or(0)).try_for_each(|_| pass_fields(reader, *element, form))
+            (0..count.unwrap_or(0)).try_for_each(|_| {
+                reader.pass_item();
+                pass_fields(reader, *element, form)
+            })
         }
         Kind::Optional(fields) => match reader.number(1)? {
             -1 => Ok(()),

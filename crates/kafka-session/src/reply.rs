@@ -28,6 +28,8 @@ pub(crate) struct Replies {
     length: usize,
     /// How much of an answer that passes is still to come.
     passing: usize,
+    /// Whether it passes to nobody.
+    swallows: bool,
 }
 
 impl Replies {
@@ -47,11 +49,13 @@ impl Replies {
             if self.passing > 0 {
                 let piece = bytes.split_to(self.passing.min(bytes.len()));
                 self.passing -= piece.len();
-                output.to_client.push_back(piece);
+                if !self.swallows {
+                    output.to_client.push_back(piece);
+                }
             } else if self.asked.is_none() {
                 self.begin(&mut bytes, limit, pending, output)?;
             } else {
-                self.hold(&mut bytes, context, output)?;
+                self.hold(&mut bytes, limit, context, output)?;
             }
             if self.passing == 0 && self.asked.is_none() && self.held.is_empty() {
                 pending.answered(output);
@@ -79,18 +83,17 @@ impl Replies {
         } else if self.fill(bytes, HEAD_BYTES) {
             head.copy_from_slice(&self.held);
         } else {
-            return Ok(());
+            return length(&self.held).map(drop);
         }
+        self.length = length(&head)?.unwrap_or(0);
         let asked = asked_for(&head, pending)?;
-        self.length = announced(&head, usize::MAX)?.unwrap_or(0);
-        if self.length < HEAD_BYTES {
-            return Err(SessionEnd::Malformed("an answer of no length".to_owned()));
-        }
+        self.swallows = matches!(asked.answer, Answer::Swallowed);
         match asked.answer {
-            Answer::None | Answer::Passed => {
+            Answer::None | Answer::Passed | Answer::Swallowed => {
                 self.passing = self.length - self.held.len();
-                if !self.held.is_empty() {
-                    output.to_client.push_back(self.held.split().freeze());
+                let beginning = self.held.split().freeze();
+                if !beginning.is_empty() && !self.swallows {
+                    output.to_client.push_back(beginning);
                 }
             }
             Answer::Rewritten(_) if self.length > limit.saturating_add(LENGTH_BYTES) => {
@@ -111,6 +114,7 @@ impl Replies {
     fn hold(
         &mut self,
         bytes: &mut Bytes,
+        limit: usize,
         context: &mut Context<'_>,
         output: &mut Output,
     ) -> Result<(), SessionEnd> {
@@ -119,7 +123,7 @@ impl Replies {
             Answer::Rewritten(rewrite) => {
                 if self.fill(bytes, self.length) {
                     let frame = self.held.split().freeze();
-                    context.begin_message();
+                    context.begin_answer(limit);
                     let body = api::answer_body(asked.api, asked.form, &frame)?;
                     let edits = rewrite(&body, context)?;
                     output.to_client.push_back(changed(frame.clone(), &edits)?);
@@ -137,7 +141,7 @@ impl Replies {
                 }
                 asked.answer = Answer::Inserted(insertion);
             }
-            Answer::None | Answer::Passed => {}
+            Answer::None | Answer::Passed | Answer::Swallowed => {}
         }
         self.asked = Some(asked);
         Ok(())
@@ -161,6 +165,22 @@ impl Replies {
         self.held.extend_from_slice(&bytes.split_to(missing));
         self.held.len() >= length
     }
+}
+
+/// How long an answer is, as far as that is known: it has a correlation id at least.
+fn length(head: &[u8]) -> Result<Option<usize>, SessionEnd> {
+    let length = announced(head, usize::MAX)?;
+    if length.is_some_and(|length| length < HEAD_BYTES) {
+        return Err(SessionEnd::Malformed("an answer of no length".to_owned()));
+    }
+    Ok(length)
+}
+
+/// An answer of the session's own, with what was to be inserted in the broker's.
+pub(crate) fn with_inserted(reply: Bytes, asked: &Asked) -> Result<Bytes, SessionEnd> {
+    let Answer::Inserted(insertion) = &asked.answer else { return Ok(reply) };
+    let edit = begun(&reply, asked, insertion)?;
+    edit::apply(&reply, &[edit]).ok_or_else(too_long)
 }
 
 /// The request that this answers: the one that has waited longest, or nobody asked.

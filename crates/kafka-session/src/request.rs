@@ -7,6 +7,7 @@ use message_access::SessionEnd;
 
 use crate::answer::{self, Said};
 use crate::api::{self, Api};
+use crate::context::bounded;
 use crate::edit::{self, Edit};
 use crate::frame::LENGTH_BYTES;
 use crate::pending::{Answer, Insertion};
@@ -68,7 +69,7 @@ impl<'a> Request<'a> {
     /// Reads a request of which the API and version are known.
     ///
     /// # Errors
-    /// What is not what the table of the version says, to the last byte.
+    /// What is not what the table of the version says, to the last byte, and what has too many things in its arrays.
     pub(crate) fn read(
         frame: &'a Bytes,
         head: &Head,
@@ -84,6 +85,7 @@ impl<'a> Request<'a> {
         if frame.len() - body.span().end > api::surplus_bytes(api, &body)? {
             return Err(SessionEnd::Malformed(format!("bytes behind a request of {}", api.name)));
         }
+        bounded(&body)?;
         Ok(Self { api, correlation: head.correlation, body, frame })
     }
 
@@ -119,14 +121,12 @@ impl<'a> Request<'a> {
 
     /// Answers it without the broker.
     pub(crate) fn reply(&self, said: &Said<'_>) -> Action {
-        let mut body = Writer::default();
-        answer::write(&mut body, self.api.response, self.form(), said);
-        Action::Reply(api::answer_frame(
-            self.api,
-            self.form(),
-            self.correlation,
-            &body.into_bytes(),
-        ))
+        Action::Reply(self.answer(said))
+    }
+
+    /// An answer without the broker.
+    pub(crate) fn answer(&self, said: &Said<'_>) -> Bytes {
+        api::answer_frame(self.api, self.form(), self.correlation, said)
     }
 
     /// Has these items stand in an array of the broker's answer, before its own.

@@ -107,18 +107,14 @@ impl Session for KafkaSession {
         &mut self,
         _now: Moment,
         judge: &mut dyn Judge,
-        _output: &mut Output,
+        output: &mut Output,
     ) -> Result<(), SessionEnd> {
         let mut context = Context::new(judge, &self.settings.advertised);
-        for (api, frame) in self.pending.deliveries() {
-            context.begin_message();
-            let head = Head::read(frame)?;
-            let request = Request::read(frame, &head, api)?;
-            if !fetch::may_stay(&request, &mut context)? {
-                return Err(SessionEnd::Denied);
-            }
-        }
-        Ok(())
+        self.pending.judge_deliveries(output, |api, frame| {
+            context.begin_request();
+            let request = Request::read(frame, &Head::read(frame)?, api)?;
+            fetch::refused_by_now(&request, &mut context)
+        })
     }
 
     fn wants_more(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Fetch (1): each topic needs subscribe. Fetch sessions are not kept: in one, a client names a topic once and gets it for
 //! as long as the session lasts. The broker is asked for a whole answer each time, and says that there is no session.
 
+use bytes::Bytes;
 use message_access::{AccessRequest, Operation, SessionEnd};
 
 use super::{Api, error, error_only};
@@ -110,19 +111,22 @@ fn no_session(request: &Request<'_>) -> Result<Vec<Edit>, SessionEnd> {
         .collect())
 }
 
-/// Whether a fetch that the broker has may still be answered.
-pub(crate) fn may_stay(
+/// The answer to a fetch that the broker has and that names a topic that is refused by now; `None` where all may stay. The
+/// others stand in it without records, because clients expect all that they asked for.
+pub(crate) fn refused_by_now(
     request: &Request<'_>,
     context: &mut Context<'_>,
-) -> Result<bool, SessionEnd> {
+) -> Result<Option<Bytes>, SessionEnd> {
+    let (mut topics, mut is_refused) = (Vec::new(), false);
     for topic in request.body.items("topics")? {
         let topic = topic?;
         let asked = AccessRequest::on_topic(Operation::Subscribe, topic.text("topic")?);
-        if !context.might(&asked)? {
-            return Ok(false);
-        }
+        let may_stay = context.might(&asked)? || context.may(&asked)?;
+        let code = if may_stay { error::NONE } else { error::TOPIC_AUTHORIZATION_FAILED };
+        is_refused |= !may_stay;
+        topics.push(refused(&topic, code)?);
     }
-    Ok(true)
+    Ok(is_refused.then(|| request.answer(&vec![("responses", topics.into())])))
 }
 
 fn refused<'a>(topic: &Record<'a>, code: i64) -> Result<Said<'a>, SessionEnd> {

@@ -6,7 +6,7 @@ use message_access::SessionEnd;
 use super::{Api, error};
 use crate::answer::Said;
 use crate::context::{Context, group_request};
-use crate::edit::Edit;
+use crate::edit::{self, Edit};
 use crate::pending::Answer;
 use crate::record::Record;
 use crate::request::{Judged, Request};
@@ -158,16 +158,16 @@ fn refused<'a>(group: &Record<'a>) -> Result<Said<'a>, SessionEnd> {
 /// Groups that the client may not use are not listed.
 fn leave_out(answer: &Record<'_>, context: &mut Context<'_>) -> Result<Vec<Edit>, SessionEnd> {
     let groups = answer.items("groups")?;
-    let (count, count_span) = (groups.total(), groups.count_span());
+    let (mut left, count_span) = (groups.total(), groups.count_span());
     let mut edits = Vec::new();
     for group in groups {
         let group = group?;
         if !context.might(&group_request(group.text("group_id")?))? {
-            edits.push(Edit::remove(group.span()));
+            left = left.saturating_sub(1);
+            edit::push(&mut edits, Edit::remove(group.span()));
         }
     }
     if !edits.is_empty() {
-        let left = count.saturating_sub(edits.len());
         edits.insert(0, Edit::replace(count_span, wire::count(left, answer.form().flexible)));
     }
     Ok(edits)

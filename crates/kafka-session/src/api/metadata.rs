@@ -9,7 +9,7 @@ use super::nodes::{UNKNOWN_OPERATIONS, mask_operations, rewrite_array};
 use super::{Api, error};
 use crate::answer::{self, Said};
 use crate::context::Context;
-use crate::edit::Edit;
+use crate::edit::{self, Edit};
 use crate::pending::Answer;
 use crate::record::Record;
 use crate::request::{Judged, Request};
@@ -115,16 +115,16 @@ fn no_creation(
     named: &HashSet<String>,
     has_ids: bool,
     context: &mut Context<'_>,
-) -> Result<Option<Edit>, SessionEnd> {
+) -> Read<Option<Edit>> {
     let mut may_create = !has_ids;
     for name in named {
         may_create =
-            may_create && context.might(&AccessRequest::on_topic(Operation::Create, name))?;
+            may_create && context.might_too(&AccessRequest::on_topic(Operation::Create, name));
     }
     if may_create {
         return Ok(None);
     }
-    Ok(super::nodes::set_number(&request.body, "allow_auto_topic_creation", 0, 1)?)
+    super::nodes::set_number(&request.body, "allow_auto_topic_creation", 0, 1)
 }
 
 fn refused(request: &Request<'_>, topics: &Sifted<'_>) -> Result<Vec<u8>, SessionEnd> {
@@ -161,7 +161,7 @@ impl Listing {
             let topic = topic?;
             let change = self.change(&topic, context)?;
             count += usize::from(!matches!(&change, Some(edit) if edit.with.is_empty()));
-            edits.extend(change);
+            change.into_iter().for_each(|edit| edit::push(&mut edits, edit));
         }
         if count != body.items("topics")?.total() || self.refused_count > 0 {
             let mut with = wire::count(count, body.form().flexible);

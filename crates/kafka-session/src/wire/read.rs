@@ -30,17 +30,29 @@ pub(crate) type Read<T> = Result<T, Unreadable>;
 pub(crate) struct Reader<'a> {
     frame: &'a [u8],
     at: usize,
+    /// How many items of arrays were passed.
+    items: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Begins at a place in a frame.
     pub(crate) const fn at(frame: &'a [u8], at: usize) -> Self {
-        Self { frame, at }
+        Self { frame, at, items: 0 }
     }
 
     /// Where in the frame it stands.
     pub(crate) const fn position(&self) -> usize {
         self.at
+    }
+
+    /// Passes an item of an array.
+    pub(crate) const fn pass_item(&mut self) {
+        self.items = self.items.saturating_add(1);
+    }
+
+    /// How many items of arrays were passed.
+    pub(crate) const fn items(&self) -> usize {
+        self.items
     }
 
     /// As many bytes.

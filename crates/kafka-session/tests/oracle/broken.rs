@@ -1,10 +1,10 @@
 //! Bytes that are not Kafka, and brokers that lie: the session ends, and nothing else.
 
 use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest};
-use message_access::SessionEnd;
+use message_access::{SessionEnd, SessionSettings};
 use proptest::prelude::*;
 
-use crate::connection::{Connection, answer_of, frame_of, framed};
+use crate::connection::{Connection, answer_of, frame_of, framed, settings};
 use crate::topics::{fetch, fetched, produce};
 
 fn malformed(result: Result<(), SessionEnd>) -> bool {
@@ -24,6 +24,9 @@ fn a_broker_that_lies_ends_the_session() {
     check(&framed(&answer[4..12]), "an answer that ends too early");
     check(&[&framed(&answer[4..6])[..], &[0; 4]].concat(), "an answer without a correlation id");
     check(&(-1_i32).to_be_bytes().repeat(2), "a negative length");
+    for length in 0..4_i32 {
+        check(&length.to_be_bytes(), "an answer that has no room for a correlation id");
+    }
     let mut connection = Connection::new();
     assert!(malformed(connection.broker_says(&answer)), "an answer that nobody asked for");
     let mut connection = Connection::new();
@@ -47,6 +50,17 @@ fn requests_that_are_not_what_their_version_says() {
     assert!(
         malformed(connection.client_says(&framed(&[&request[4..], b"x"].concat()))),
         "bytes behind it"
+    );
+    let many = produce(&["own-a"]);
+    let mut many_partitions = many.clone();
+    let partition = many.topic_data[0].partition_data[0].clone();
+    many_partitions.topic_data[0].partition_data = vec![partition; 200_001];
+    let mut connection =
+        Connection::with(&SessionSettings { message_bytes: 16 << 20, ..settings() });
+    let request_of_many = frame_of(&many_partitions, 9, 1);
+    assert!(
+        matches!(connection.client_says(&request_of_many), Err(SessionEnd::Limit(_))),
+        "too many partitions"
     );
     for length in 4..request.len() {
         let mut connection = Connection::new();

@@ -34,8 +34,10 @@ use kafka_protocol::messages::{
     delete_groups_response::DeletableGroupResult,
 };
 
+use message_access::SessionEnd;
+
 use crate::case::Case;
-use crate::connection::{Connection, text, topic};
+use crate::connection::{Connection, answer_of, text, topic};
 use crate::whole::Whole;
 
 pub(crate) fn group(name: &str) -> GroupId {
@@ -429,6 +431,25 @@ fn deleting_groups() {
         forwards_nothing: false,
     }
     .check();
+}
+
+/// Large clusters have more groups than a request may name; there is no end of names that have no bytes.
+#[test]
+fn listings_of_many_groups() {
+    let list = |names: usize| {
+        let mut connection = Connection::new();
+        connection.ask(&ListGroupsRequest::default(), 0);
+        let listed = |number| {
+            let name = if number % 2 == 0 { "own" } else { "theirs" };
+            ListedGroup::default().with_group_id(group(name))
+        };
+        let answer = ListGroupsResponse::default().with_groups((0..names).map(listed).collect());
+        let answer = answer_of::<ListGroupsRequest>(1, &answer, 0);
+        connection.broker_says(&answer)?;
+        Ok(connection.answered::<ListGroupsRequest>(0).unwrap().1.groups.len())
+    };
+    assert_eq!(list(20_000), Ok(10_000));
+    assert!(matches!(list((1 << 16) + 1), Err(SessionEnd::Limit(_))));
 }
 
 /// What nobody asked for by name is neither counted nor logged.

@@ -146,6 +146,22 @@ fn topics_by_id() {
     }
 }
 
+/// Large clusters have more topics than a request may name.
+#[test]
+fn listings_of_many_topics() {
+    let names: Vec<String> = (0..20_000)
+        .map(|number| format!("{}{number}", if number % 3 == 0 { "own" } else { "theirs" }))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut connection = Connection::new();
+    connection.ask(&MetadataRequest::default().with_topics(None), 12);
+    connection.answer::<MetadataRequest>(1, &topics(&names, 12), 12);
+    let (_, answer) = connection.answered::<MetadataRequest>(12).unwrap();
+    assert_eq!(answer.topics.len(), 6_667);
+    let named = named(&["own"; 10_000]).with_allow_auto_topic_creation(true);
+    connection.ask(&named, 12);
+}
+
 /// Some brokers go by the name where an id stands beside it, and create it: it is asked of nobody then.
 #[test]
 fn a_topic_by_its_id_and_by_a_name_is_refused() {

@@ -27,7 +27,7 @@ use kafka_protocol::messages::{
 use message_access::{Session, SessionEnd};
 
 use crate::case::Case;
-use crate::connection::{Connection, frame_of, text, topic};
+use crate::connection::{Connection, answer_of, frame_of, text, topic};
 
 pub(crate) fn produce(names: &[&str]) -> ProduceRequest {
     let partition = |index| {
@@ -205,22 +205,93 @@ fn who_fetches_as_a_replica_needs_cluster() {
     }
 }
 
-/// A fetch may wait at the broker for long: what it would deliver then is judged by then.
+fn change_policy(connection: &mut Connection) {
+    try_to_change_policy(connection).unwrap();
+    connection.broker_says(&[]).unwrap();
+}
+
+fn try_to_change_policy(connection: &mut Connection) -> Result<(), SessionEnd> {
+    connection.judge.also.clear();
+    let Connection { session, judge, output, .. } = connection;
+    session.policy_changed(std::time::Duration::ZERO, judge, output)
+}
+
+/// An answer that has begun cannot be taken back, and may be read for hours.
 #[test]
-fn a_fetch_that_waits_ends_when_it_is_no_longer_allowed() {
+fn what_is_delivered_ends_when_it_is_no_longer_allowed() {
+    let answer = answer_of::<FetchRequest>(1, &fetched(&["own-a", "theirs"]), 12);
+    for (names, end) in
+        [(["own-a", "theirs"], Err(SessionEnd::Denied)), (["own-a", "own-b"], Ok(()))]
+    {
+        for length in 8..answer.len() {
+            let mut connection = Connection::new();
+            connection.judge.also.push("theirs".to_owned());
+            connection.ask(&fetch(&names), 12);
+            connection.broker_says(&answer[..length]).unwrap();
+            assert_eq!(try_to_change_policy(&mut connection), end, "{length}");
+        }
+        let mut connection = Connection::new();
+        connection.judge.also.push("theirs".to_owned());
+        connection.ask(&fetch(&names), 12);
+        connection.broker_says(&answer).unwrap();
+        assert_eq!(try_to_change_policy(&mut connection), Ok(()), "it has ended");
+    }
+}
+
+/// A fetch may wait at the broker for long: what it would deliver then is judged by then. The client is told at once, and
+/// what the broker says later goes nowhere.
+#[test]
+fn a_fetch_that_waits_is_refused_when_it_is_no_longer_allowed() {
+    for (version, piece) in (4..=12).flat_map(|version| [0, 1, 7].map(|piece| (version, piece))) {
+        let mut connection = Connection::new();
+        connection.piece = piece;
+        connection.judge.also.push("theirs".to_owned());
+        connection.ask(&fetch(&["own-a"]), version);
+        connection.ask(&fetch(&["own-a", "theirs", "others"]), version);
+        connection.ask(&produce(&["others"]), 9);
+        connection.ask(&fetch(&["own-b"]), version);
+        connection.judge.asked.clear();
+        change_policy(&mut connection);
+        assert_eq!(connection.judge.asked, ["subscribe theirs"], "{version}: a refusal is counted");
+        assert!(connection.answered_frame().is_none(), "the first has not been answered");
+        let first = answer_of::<FetchRequest>(1, &fetched(&["own-a"]), version);
+        connection.broker_says(&first).unwrap();
+        assert_eq!(connection.answered_frame().unwrap(), first, "{version}");
+        let (correlation, answer) = connection.answered::<FetchRequest>(version).unwrap();
+        assert_eq!(correlation, 2);
+        let told = [("others", 29), ("own-a", 0), ("theirs", 29)];
+        let told = told.iter().flat_map(|told| [told, told]);
+        let told: Vec<_> = told.map(|(name, error)| ((*name).to_owned(), *error)).collect();
+        assert_eq!(told_of_fetch(&answer), told, "{version}");
+        connection.answer::<FetchRequest>(2, &fetched(&["own-a", "theirs"]), version);
+        assert_eq!(connection.answered::<ProduceRequest>(9).unwrap().0, 3, "{version}");
+        connection.answer::<FetchRequest>(4, &fetched(&["own-b"]), version);
+        assert_eq!(connection.answered::<FetchRequest>(version).unwrap().0, 4, "{version}");
+        assert!(connection.answered_frame().is_none(), "{version}");
+        assert_eq!(connection.session.held(), 0, "{version}");
+    }
+}
+
+#[test]
+fn a_late_answer_to_a_fetch_that_was_refused_goes_nowhere() {
+    let late = answer_of::<FetchRequest>(1, &fetched(&["own-a", "theirs"]), 12);
+    for length in 0..8 {
+        let mut connection = Connection::new();
+        connection.judge.also.push("theirs".to_owned());
+        connection.ask(&fetch(&["own-a", "theirs"]), 12);
+        connection.broker_says(&late[..length]).unwrap();
+        change_policy(&mut connection);
+        assert_eq!(connection.answered::<FetchRequest>(12).unwrap().0, 1, "{length}");
+        change_policy(&mut connection);
+        connection.broker_says(&late[length..]).unwrap();
+        assert!(connection.answered_frame().is_none(), "{length}");
+    }
     let mut connection = Connection::new();
     connection.judge.also.push("theirs".to_owned());
-    connection.ask(&fetch(&["own-a", "theirs"]), 12);
-    let changed = |connection: &mut Connection| {
-        connection.session.policy_changed(
-            std::time::Duration::ZERO,
-            &mut connection.judge,
-            &mut connection.output,
-        )
-    };
-    assert_eq!(changed(&mut connection), Ok(()));
-    connection.judge.also.clear();
-    assert_eq!(changed(&mut connection), Err(SessionEnd::Denied));
+    connection.ask(&fetch(&["theirs"]), 12);
+    change_policy(&mut connection);
+    let other = answer_of::<FetchRequest>(2, &fetched(&["theirs"]), 12);
+    assert!(matches!(connection.broker_says(&other), Err(SessionEnd::Malformed(_))));
 }
 
 #[test]
