@@ -25,7 +25,7 @@ pub(crate) struct App {
 }
 
 /// What a NATS server says first.
-pub(crate) const NATS_INFO: &str = "INFO {\"server_id\":\"cost\",\"version\":\"2.10.0\",\"proto\":1,\
+pub(crate) const NATS_INFO: &str = "INFO {\"server_id\":\"cost\",\"version\":\"2.11.0\",\"proto\":1,\
      \"headers\":true,\"max_payload\":1048576}\r\n";
 
 impl App {

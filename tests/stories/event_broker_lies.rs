@@ -27,7 +27,7 @@ struct Fake {
 
 const NATS: Fake = Fake {
     kind: BrokerKind::Nats,
-    first: b"INFO {\"server_id\":\"fake\",\"version\":\"2.10.0\",\"proto\":1,\"headers\":true,\
+    first: b"INFO {\"server_id\":\"fake\",\"version\":\"2.11.0\",\"proto\":1,\"headers\":true,\
         \"max_payload\":1048576}\r\n",
     greeting: (b"CONNECT {\"verbose\":false,\"headers\":true}\r\nPING\r\n", b"PONG\r\n"),
     ordinary: (b"PING\r\n", b"PONG\r\n"),
