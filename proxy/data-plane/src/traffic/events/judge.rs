@@ -183,12 +183,21 @@ impl Judge for MessageJudge {
 
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {
         let snapshot = self.worker.state.snapshot();
-        self.known.hold_under(&snapshot);
+        if self.known.hold_under(&snapshot) {
+            self.counters.clear();
+        }
         if let Some(known) = self.known.of(request) {
             return known.allowed;
         }
         let facts = authorize::facts(&self.connection);
-        authorize::message(&snapshot, &facts, self.protocol, request).is_allowed()
+        let verdict = authorize::message(&snapshot, &facts, self.protocol, request);
+        let allowed = verdict.is_allowed();
+        // What each message that a broker delivers is asked for; a refusal, or an audited operation, has a line to come.
+        if allowed && verdict.audited_by().is_none() {
+            let counter = self.counter(request.operation, true, verdict.policy());
+            self.known.keep(request, KnownVerdict { allowed, counter, noted: 0 });
+        }
+        allowed
     }
 
     fn note_refusal(&mut self, request: &AccessRequest<'_>) {

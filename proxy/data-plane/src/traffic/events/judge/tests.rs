@@ -198,6 +198,25 @@ fn what_is_audited_has_one_line_for_each_different_operation() {
 }
 
 #[test]
+fn what_is_only_asked_for_takes_no_line_and_no_count_from_what_is_done() {
+    let mut scene = Scene::new(&[ALLOW, AUDIT]);
+    let audited = AccessRequest::on_topic(Operation::Publish, "orders.new");
+    assert!(scene.judge.would_allow(&audited) && scene.judge.would_allow(&audited));
+    assert_eq!(scene.count(Operation::Publish, "allow", Some("bank/t0")), 0);
+    assert!(scene.judge.decide(&audited));
+    assert_eq!(scene.count(Operation::Publish, "allow", Some("bank/t0")), 1);
+    let refused = AccessRequest::on_topic(Operation::Subscribe, "orders.new");
+    assert!(!scene.judge.would_allow(&refused) && !scene.judge.decide(&refused));
+    assert_eq!(scene.count(Operation::Subscribe, "deny", None), 1);
+    scene.installer.install(&resources(&[ALLOW]));
+    assert!(scene.judge.would_allow(&audited) && scene.judge.decide(&audited));
+    assert_eq!(scene.count(Operation::Publish, "allow", Some("bank/t0")), 2);
+    scene.installer.install(&resources(&[DENY]));
+    assert!(!scene.judge.would_allow(&audited));
+    assert_eq!(scene.lines().len(), 2, "the audited one and the refused one");
+}
+
+#[test]
 fn p03_the_next_question_meets_the_policy_in_force() {
     let mut scene = Scene::new(&[ALLOW]);
     let open = AccessRequest::on_topic(Operation::Publish, "orders.new");
