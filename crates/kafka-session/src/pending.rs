@@ -13,6 +13,10 @@ use crate::record::Record;
 use crate::reply::with_inserted;
 use crate::schema::Form;
 
+/// What a name costs that is looked up, beside its own bytes: where it stands, twice as many places as there are names, and
+/// a piece of memory of its own.
+const BYTES_BESIDE_A_NAME: usize = 80;
+
 /// What is done with the broker's answer to a request.
 pub(crate) enum Answer {
     /// There is none.
@@ -37,13 +41,15 @@ pub(crate) struct Insertion {
 }
 
 impl Answer {
-    /// How many bytes are held for it, at most, if the request was this long: what an answer is changed by is made of the
-    /// request's names.
-    pub(crate) fn held(&self, request_bytes: usize) -> usize {
+    /// How many bytes are held for it, at most, if the request was this long and had so many things in its arrays: what an
+    /// answer is changed by is made of the request's names.
+    pub(crate) fn held(&self, request_bytes: usize, things: usize) -> usize {
         match self {
             Self::None | Self::Passed | Self::Swallowed => 0,
             Self::Inserted(insertion) => insertion.bytes.len(),
-            Self::Rewritten(_) => request_bytes,
+            Self::Rewritten(_) => {
+                request_bytes.saturating_add(things.saturating_mul(BYTES_BESIDE_A_NAME))
+            }
         }
     }
 }

@@ -254,7 +254,8 @@ fn pass(reader: &mut Reader<'_>, field: &'static Field, form: Form) -> Read<()> 
         }
         Kind::Optional(fields) => match reader.number(1)? {
             -1 => Ok(()),
-            _ => pass_record(reader, fields, form),
+            1 => pass_record(reader, fields, form),
+            _ => Err(Unreadable::Wrong("neither a record nor none")),
         },
         Kind::Record(fields) => pass_record(reader, fields, form),
     }

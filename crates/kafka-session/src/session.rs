@@ -66,7 +66,8 @@ impl KafkaSession {
             Action::Forward { frame: forwarded, answer } => {
                 if !matches!(answer, Answer::None) {
                     let delivers = (api.key == fetch::API.key).then(|| forwarded.clone());
-                    let held = answer.held(frame.len()) + delivers.as_ref().map_or(0, Bytes::len);
+                    let held = answer.held(frame.len(), request.body.things())
+                        + delivers.as_ref().map_or(0, Bytes::len);
                     let (form, correlation) = (request.form(), head.correlation);
                     self.pending.asked(Asked { api, form, correlation, answer, delivers, held });
                 }

@@ -3,6 +3,7 @@
 
 use message_access::SessionEnd;
 
+use super::nodes::set_number;
 use super::{Api, error};
 use crate::answer::Said;
 use crate::context::{Context, group_request};
@@ -14,7 +15,7 @@ use crate::schema::{
     Field, array, boolean, bytes, id, int8, int16, int32, nullable_text, record, text, values,
 };
 use crate::sift::sift;
-use crate::wire;
+use crate::wire::{self, Read};
 
 /// How an answer says that it does not tell which operations are authorized.
 const NOT_TOLD: i64 = -2_147_483_648;
@@ -54,7 +55,7 @@ pub(super) static DESCRIBE: Api = Api {
             ],
         ),
     ],
-    judge: |request, context| judge_each(request, context, "groups", "groups"),
+    judge: |request, context| judge_each(request, context, "groups", "groups", masks(request)?),
 };
 
 pub(super) static LIST: Api = Api {
@@ -92,7 +93,7 @@ pub(super) static DELETE: Api = Api {
         int32("throttle_time_ms"),
         array("results", &[text("group_id"), int16("error_code")]),
     ],
-    judge: |request, context| judge_each(request, context, "groups_names", "results"),
+    judge: |request, context| judge_each(request, context, "groups_names", "results", None),
 };
 
 pub(super) static CONSUMER_DESCRIBE: Api = Api {
@@ -118,7 +119,7 @@ pub(super) static CONSUMER_DESCRIBE: Api = Api {
             ],
         ),
     ],
-    judge: |request, context| judge_each(request, context, "group_ids", "groups"),
+    judge: |request, context| judge_each(request, context, "group_ids", "groups", masks(request)?),
 };
 
 const CONSUMER: &[Field] = &[
@@ -143,9 +144,16 @@ fn judge_each(
     context: &mut Context<'_>,
     array: &str,
     answer: &'static str,
+    masks: Option<Edit>,
 ) -> Judged {
-    let groups = sift(request, array, |group| context.may_group(group.text("group_id")?))?;
+    let mut groups = sift(request, array, |group| context.may_group(group.text("group_id")?))?;
+    groups.cut.extend(masks);
     groups.act(request, answer, refused)
+}
+
+/// What the client is authorized to do the broker does not know, and is not asked for.
+fn masks(request: &Request<'_>) -> Read<Option<Edit>> {
+    set_number(&request.body, "include_authorized_operations", 0, 1)
 }
 
 fn refused<'a>(group: &Record<'a>) -> Result<Said<'a>, SessionEnd> {

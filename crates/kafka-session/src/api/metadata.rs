@@ -8,7 +8,7 @@ use message_access::{AccessRequest, Operation, SessionEnd};
 use super::nodes::{UNKNOWN_OPERATIONS, mask_operations, rewrite_array};
 use super::{Api, error};
 use crate::answer::{self, Said};
-use crate::context::Context;
+use crate::context::{Context, within};
 use crate::edit::{self, Edit};
 use crate::pending::Answer;
 use crate::record::Record;
@@ -84,6 +84,7 @@ fn judge(request: &Request<'_>, context: &mut Context<'_>) -> Judged {
         }
         Ok(is_allowed)
     })?;
+    within(ids.len())?;
     let mut edits = topics.cut.clone();
     edits.extend(no_creation(request, &named, !ids.is_empty(), context)?);
     if !request.surplus().is_empty() {

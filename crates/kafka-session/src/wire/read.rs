@@ -25,6 +25,9 @@ impl From<Unreadable> for SessionEnd {
 /// What was read.
 pub(crate) type Read<T> = Result<T, Unreadable>;
 
+/// What a length of two bytes can say; Kafka writes nothing longer where lengths are compact either.
+const LONGEST_TEXT: usize = 32_767;
+
 /// A place in a frame that moves on with what is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
@@ -107,6 +110,9 @@ impl<'a> Reader<'a> {
     /// Text: its place in the frame, `None` where it is null.
     pub(crate) fn text(&mut self, compact: bool) -> Read<Option<Range<usize>>> {
         let Some(length) = self.length(2, compact)? else { return Ok(None) };
+        if length > LONGEST_TEXT {
+            return Err(Unreadable::Wrong("a name of more than 32,767 bytes"));
+        }
         self.take(length)?;
         Ok(Some(self.at - length..self.at))
     }
@@ -155,9 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn no_text_is_longer_than_kafka_writes() {
+        let long = [&[0x80, 0x80, 0x02][..], &[b'a'; 32_767]].concat();
+        assert_eq!(Reader::at(&long, 0).text(true), Ok(Some(3..32_770)));
+        let longer = [&[0x81, 0x80, 0x02][..], &[b'a'; 32_768]].concat();
+        assert!(matches!(Reader::at(&longer, 0).text(true), Err(Unreadable::Wrong(_))));
+    }
+
+    #[test]
     fn lengths_are_not_believed() {
         assert_eq!(Reader::at(b"\x7f\xffa", 0).text(false), Err(Unreadable::Short));
-        assert_eq!(Reader::at(b"\xff\xff\xff\xff\x0fa", 0).text(true), Err(Unreadable::Short));
+        assert_eq!(Reader::at(b"\x7fa", 0).text(true), Err(Unreadable::Short));
         assert_eq!(
             Reader::at(b"\xff\xfe", 0).text(false),
             Err(Unreadable::Wrong("a negative length"))

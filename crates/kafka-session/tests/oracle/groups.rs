@@ -350,11 +350,7 @@ fn deleting_offsets() {
 fn describing_groups() {
     Case::<DescribeGroupsRequest> {
         versions: 0..=6,
-        request: |names, version| {
-            DescribeGroupsRequest::default()
-                .with_groups(groups(names))
-                .with_include_authorized_operations(version >= 3)
-        },
+        request: |names, _| DescribeGroupsRequest::default().with_groups(groups(names)),
         named: |request| request.groups.iter().map(|id| id.to_string()).collect(),
         answer: |names, version| {
             let member = DescribedGroupMember::default()
@@ -431,6 +427,23 @@ fn deleting_groups() {
         forwards_nothing: false,
     }
     .check();
+}
+
+/// What a broker would say is what the sidecar may do.
+#[test]
+fn authorized_operations_on_groups_are_not_asked_for() {
+    for (version, names) in
+        (3..=6).flat_map(|version| [(version, &["own", "theirs"][..]), (version, &["own"])])
+    {
+        let mut connection = Connection::new();
+        let request = DescribeGroupsRequest::default()
+            .with_groups(groups(names))
+            .with_include_authorized_operations(true);
+        connection.ask(&request, version);
+        let forwarded = connection.forwarded::<DescribeGroupsRequest>(version).unwrap();
+        assert!(!forwarded.include_authorized_operations, "{version}");
+        assert_eq!(forwarded.groups, groups(&["own"]), "{version}");
+    }
 }
 
 /// Large clusters have more groups than a request may name; there is no end of names that have no bytes.

@@ -5,7 +5,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::Decodable;
-use message_access::{Operation, SessionEnd};
+use message_access::{Operation, Session as _, SessionEnd};
 
 use crate::case::Case;
 use crate::connection::{Connection, framed, text, topic};
@@ -158,8 +158,11 @@ fn listings_of_many_topics() {
     connection.answer::<MetadataRequest>(1, &topics(&names, 12), 12);
     let (_, answer) = connection.answered::<MetadataRequest>(12).unwrap();
     assert_eq!(answer.topics.len(), 6_667);
-    let named = named(&["own"; 10_000]).with_allow_auto_topic_creation(true);
-    connection.ask(&named, 12);
+    let names: Vec<String> = (0..10_000).map(|number| format!("own{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    connection.ask(&named(&names).with_allow_auto_topic_creation(true), 12);
+    let held = connection.session.held();
+    assert!(held > 10_000 * 64, "{held}: the names that the answer is looked up in are counted");
 }
 
 /// Some brokers go by the name where an id stands beside it, and create it: it is asked of nobody then.
