@@ -11,4 +11,4 @@ mod session;
 
 pub use pattern::{NamePattern, PatternProblem, TopicPattern};
 pub use request::{AccessRequest, MessageProtocol, Operation};
-pub use session::{Judge, Moment, Output, Session, SessionEnd, SessionSettings};
+pub use session::{Dismissal, Judge, Moment, Output, Session, SessionEnd, SessionSettings};

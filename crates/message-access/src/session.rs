@@ -41,6 +41,16 @@ pub enum SessionEnd {
     Limit(String),
 }
 
+/// Why a client does not stay connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dismissal {
+    /// It may not be here any longer: its certificate has ended or is not trusted any more, or policy refuses its
+    /// connections.
+    NotAllowed,
+    /// Who carries the connection ends; the client is welcome where it comes to next.
+    Ending,
+}
+
 /// What a session wants sent, in order.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -135,10 +145,9 @@ pub trait Session: Send {
     /// The client has closed its direction. The session may say a last word to the broker.
     fn client_closed(&mut self, _output: &mut Output) {}
 
-    /// The client may not be connected any longer, whatever it asks for: its certificate has ended, or policy refuses its
-    /// connections. The session may say last words to both sides; then both are closed. An MQTT client, for one, takes
-    /// leave of the broker, so that its will is not published.
-    fn dismissed(&mut self, _output: &mut Output) {}
+    /// The client does not stay connected, whatever it asks for. The session may say last words to both sides; then both
+    /// are closed. An MQTT client, for one, takes leave of the broker, so that its will is not published.
+    fn dismissed(&mut self, _why: Dismissal, _output: &mut Output) {}
 
     /// Whether more of the client may be read now. While this is false, the client waits for the broker.
     fn wants_more(&self) -> bool {

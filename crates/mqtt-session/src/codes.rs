@@ -9,6 +9,8 @@ pub(crate) const PROTOCOL_ERROR: Code = 0x82;
 pub(crate) const UNSUPPORTED_VERSION: Code = 0x84;
 pub(crate) const CLIENT_ID_NOT_VALID: Code = 0x85;
 pub(crate) const NOT_AUTHORIZED: Code = 0x87;
+pub(crate) const SERVER_UNAVAILABLE: Code = 0x88;
+pub(crate) const SERVER_SHUTTING_DOWN: Code = 0x8B;
 pub(crate) const TOPIC_FILTER_INVALID: Code = 0x8F;
 pub(crate) const TOPIC_NAME_INVALID: Code = 0x90;
 pub(crate) const PACKET_ID_NOT_FOUND: Code = 0x92;
@@ -20,6 +22,7 @@ pub(crate) const QUOTA_EXCEEDED: Code = 0x97;
 pub(crate) mod old {
     pub(crate) const UNACCEPTABLE_VERSION: u8 = 1;
     pub(crate) const IDENTIFIER_REJECTED: u8 = 2;
+    pub(crate) const SERVER_UNAVAILABLE: u8 = 3;
     pub(crate) const NOT_AUTHORIZED: u8 = 5;
     pub(crate) const FAILURE: u8 = 0x80;
 }

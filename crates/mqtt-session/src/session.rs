@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use message_access::{
-    AccessRequest, Judge, Moment, Operation, Output, Session, SessionEnd, SessionSettings,
+    AccessRequest, Dismissal, Judge, Moment, Operation, Output, Session, SessionEnd,
+    SessionSettings,
 };
 
 use crate::aliases::Aliases;
-use crate::codes::{self, Code, NOT_AUTHORIZED, Problem, UNSPECIFIED};
+use crate::codes::{self, NOT_AUTHORIZED, Problem, UNSPECIFIED};
 use crate::compose;
 use crate::frames::{Frame, Frames, Run};
 use crate::packet::Version;
@@ -227,11 +228,19 @@ impl MqttSession {
     }
 
     /// Takes leave of both sides: the client is told why, the broker publishes no will.
-    fn leave(&mut self, code: Code, output: &mut Output) {
+    fn leave(&mut self, why: Dismissal, output: &mut Output) {
+        let (old, refused, code) = match why {
+            Dismissal::NotAllowed => (codes::old::NOT_AUTHORIZED, NOT_AUTHORIZED, NOT_AUTHORIZED),
+            Dismissal::Ending => (
+                codes::old::SERVER_UNAVAILABLE,
+                codes::SERVER_UNAVAILABLE,
+                codes::SERVER_SHUTTING_DOWN,
+            ),
+        };
         match self.phase {
             Phase::Silent | Phase::Over => {}
             Phase::Asked => {
-                let refusal = compose::connack(self.version, codes::old::NOT_AUTHORIZED, code);
+                let refusal = compose::connack(self.version, old, refused);
                 output.to_client.push_back(refusal);
                 output.to_broker.push_back(compose::LEAVE);
             }
@@ -335,7 +344,7 @@ impl Session for MqttSession {
         if self.may_stay(judge) {
             return Ok(());
         }
-        self.leave(NOT_AUTHORIZED, output);
+        self.leave(Dismissal::NotAllowed, output);
         Err(SessionEnd::Denied)
     }
 
@@ -343,8 +352,8 @@ impl Session for MqttSession {
         self.judged.is_some()
     }
 
-    fn dismissed(&mut self, output: &mut Output) {
-        self.leave(NOT_AUTHORIZED, output);
+    fn dismissed(&mut self, why: Dismissal, output: &mut Output) {
+        self.leave(why, output);
     }
 
     fn wants_more(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Changes of policy, and ends from outside.
 
-use message_access::{Session as _, SessionEnd, SessionSettings};
+use message_access::{Dismissal, Session as _, SessionEnd, SessionSettings};
 
 use super::talk::*;
 
@@ -153,9 +153,26 @@ fn packets_behind_a_connect_are_judged_when_the_broker_has_answered() {
 fn whoever_is_dismissed_publishes_no_will() {
     for version in [4, 5] {
         let mut talk = subscribed(version, "orders/new");
-        talk.dismissed();
+        talk.dismissed(Dismissal::NotAllowed);
         assert_eq!(talk.said(), farewell(version));
-        talk.dismissed();
+        talk.dismissed(Dismissal::NotAllowed);
         assert_eq!(talk.said(), (vec![], vec![]), "once");
+    }
+}
+
+/// "Not authorized" keeps some clients from coming again.
+#[test]
+fn whoever_meets_a_drain_is_told_of_that_and_not_refused() {
+    for (version, told, refused) in
+        [(4, vec![], vec![0x20, 2, 0, 3]), (5, vec![0xE0, 1, 0x8B], vec![0x20, 3, 0, 0x88, 0])]
+    {
+        let mut talk = subscribed(version, "orders/new");
+        talk.dismissed(Dismissal::Ending);
+        assert_eq!(talk.said(), (told, vec![0xE0, 0]), "{version}");
+        let mut talk = Talk::new(rules());
+        talk.client(&connect(version, "bank.payments", &[])).unwrap();
+        talk.said();
+        talk.dismissed(Dismissal::Ending);
+        assert_eq!(talk.said(), (refused, vec![0xE0, 0]), "{version}");
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use message_access::{
-    AccessRequest, Judge, MessageProtocol, NamePattern, Operation, Output, Session, SessionEnd,
-    SessionSettings, TopicPattern,
+    AccessRequest, Dismissal, Judge, MessageProtocol, NamePattern, Operation, Output, Session,
+    SessionEnd, SessionSettings, TopicPattern,
 };
 
 use crate::MqttSession;
@@ -181,8 +181,8 @@ impl Talk {
         self.session.has_unjudged()
     }
 
-    pub(super) fn dismissed(&mut self) {
-        self.session.dismissed(&mut self.output);
+    pub(super) fn dismissed(&mut self, why: Dismissal) {
+        self.session.dismissed(why, &mut self.output);
     }
 
     /// What went to the client and what to the broker.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use message_access::{MessageProtocol, SessionEnd};
+use message_access::{Dismissal, MessageProtocol, SessionEnd};
 
 use crate::connection::net::{Io, StreamAborter};
 use crate::connection::registry::Connection;
@@ -70,7 +70,7 @@ impl BrokerConnection<'_> {
             PumpEnd::Done => true,
             PumpEnd::Broken(_) => false,
             PumpEnd::Session(_) | PumpEnd::Silent => pump.say_last_words().await,
-            PumpEnd::Cut(_) => pump.dismiss().await,
+            PumpEnd::Cut(reason) => pump.dismiss(dismissal(*reason)).await,
         };
         if !in_order {
             self.aborters.iter().for_each(StreamAborter::abort);
@@ -116,7 +116,27 @@ impl BrokerConnection<'_> {
     }
 }
 
+/// What a client is told where it was not the protocol that ended its session.
+fn dismissal(reason: CloseReason) -> Dismissal {
+    match reason {
+        CloseReason::DrainDeadline | CloseReason::Descriptors => Dismissal::Ending,
+        _ => Dismissal::NotAllowed,
+    }
+}
+
 /// Why sessions end themselves, as stable reasons.
 const EVENT_VERSION: &str = "event_version";
 const EVENT_MALFORMED: &str = "event_malformed";
 const EVENT_LIMIT: &str = "event_limit";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_meets_the_end_of_the_proxy_is_not_called_refused() {
+        let ending = |reason: &CloseReason| dismissal(*reason) == Dismissal::Ending;
+        let told: Vec<_> = CloseReason::ALL.into_iter().filter(ending).collect();
+        assert_eq!(told, [CloseReason::DrainDeadline, CloseReason::Descriptors]);
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use message_access::{Judge, Moment, Output, Session, SessionEnd};
+use message_access::{Dismissal, Judge, Moment, Output, Session, SessionEnd};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::outgoing::Outgoing;
@@ -249,8 +249,8 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
 
     /// Ends both directions from outside of the protocol. Returns whether that was in order: a session that has nothing to
     /// say to that leaves both sides to find out.
-    pub(super) async fn dismiss(&mut self) -> bool {
-        self.spoken.session.dismissed(&mut self.output);
+    pub(super) async fn dismiss(&mut self, why: Dismissal) -> bool {
+        self.spoken.session.dismissed(why, &mut self.output);
         let speaks = !self.output.is_empty();
         self.take_output();
         speaks && self.say_last_words().await
