@@ -172,11 +172,11 @@ fn may_have_will(connect: &Connect<'_>, judge: &mut dyn Judge) -> bool {
     })
 }
 
-/// `<namespace>.<service account>` of a principal.
+/// `<namespace>.<service account>` of a principal; a dot in the account's name is `_`, as in what policies know as its own.
 fn own_name(principal: &str) -> Option<String> {
     let (_, workload) = principal.split_once("/ns/")?;
     let (namespace, account) = workload.split_once("/sa/")?;
-    Some(format!("{namespace}.{account}"))
+    Some(format!("{namespace}.{}", account.replace('.', "_")))
 }
 
 fn bounded_aliases(offered: Option<u32>) -> u16 {

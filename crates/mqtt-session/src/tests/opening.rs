@@ -65,6 +65,9 @@ fn a_client_without_an_id_is_given_one_below_its_name() {
     client(&mut talk, &connect(5, "", &[]), &[], &connected(given, false));
     let told = [&[0x27, 0, 0, 0x27, 0x10, 0x12][..], &text(given)].concat();
     broker(&mut talk, &connack(5, 0, &[]), &connack(5, 0, &told), &[]);
+    let dotted = rules().of(Some("cluster.local/ns/bank/sa/pay.ments"));
+    let given = "bank.pay_ments.0000000000c0ffee";
+    client(&mut Talk::new(dotted), &connect(4, "", &[]), &[], &connect(4, given, &[]));
     // A client that may do nothing may not connect either; nor may one keep a session that has no name.
     for (version, refusal) in REJECTED {
         ends(&mut Talk::new(Rules::new()), &connect(version, "", &[]), refusal, denied);

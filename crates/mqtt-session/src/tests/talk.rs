@@ -68,7 +68,7 @@ impl Rules {
         let own = self.principal.map(|principal| {
             let (namespace, account) =
                 principal.split_once("/ns/").unwrap().1.split_once("/sa/").unwrap();
-            format!("{namespace}.{account}")
+            format!("{namespace}.{}", account.replace('.', "_"))
         });
         own.is_some_and(|own| id == own || id.starts_with(&format!("{own}.")))
             && !(self.publish.is_empty() && self.subscribe.is_empty())
