@@ -31,6 +31,11 @@ impl NamePattern {
         }
     }
 
+    /// Whether it is about names that begin so, and no others.
+    pub(super) fn begins_with(&self, beginning: &str) -> bool {
+        self.text.starts_with(beginning)
+    }
+
     /// Whether all that is asked for matches: a name, or a pattern of the same form.
     #[must_use]
     pub fn covers(&self, asked: &str) -> bool {

@@ -32,11 +32,14 @@ impl TopicPattern {
     }
 
     /// Whether every topic that is asked for matches: `asked` is a topic or a pattern in the same syntax, as a client
-    /// writes it. What is no valid pattern is covered by nothing.
+    /// writes it. What is no valid pattern is covered by nothing. Wildcards in front cover no topics of the broker's own:
+    /// those with `$` in MQTT, those with `__` in Kafka.
     #[must_use]
     pub fn covers(&self, asked: &str) -> bool {
         match &self.0 {
-            Form::Name(name) => name.covers(asked),
+            Form::Name(name) => {
+                name.covers(asked) && (!is_internal(asked) || name.begins_with(INTERNAL))
+            }
             Form::Levels(syntax, pattern) => levels::covers(*syntax, pattern, asked),
         }
     }
@@ -59,6 +62,14 @@ impl fmt::Display for TopicPattern {
             Form::Levels(_, pattern) => f.write_str(pattern),
         }
     }
+}
+
+/// How the topics begin that Kafka brokers keep for themselves, with the offsets of all groups and the states of all
+/// transactions.
+const INTERNAL: &str = "__";
+
+fn is_internal(asked: &str) -> bool {
+    asked.starts_with(INTERNAL)
 }
 
 /// Legal characters of a Kafka topic's name.
@@ -116,6 +127,26 @@ fn mqtt(text: &str) -> Result<Form, PatternProblem> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn internal_topics_of_kafka_are_covered_by_their_beginning_alone() {
+        for (pattern, asked, covers, overlaps) in [
+            ("*", "__consumer_offsets", false, true),
+            ("_*", "__consumer_offsets", false, true),
+            ("*", "__*", false, true),
+            ("*", "*", true, true),
+            ("*", "_a", true, true),
+            ("_*", "_*", true, true),
+            ("__*", "__consumer_offsets", true, true),
+            ("__consumer*", "__consumer_offsets", true, true),
+            ("__consumer_offsets", "__consumer_offsets", true, true),
+            ("__consumer_offsets", "__transaction_state", false, false),
+        ] {
+            let read = TopicPattern::parse(MessageProtocol::Kafka, pattern).unwrap();
+            let found = (read.covers(asked), read.overlaps(asked));
+            assert_eq!(found, (covers, overlaps), "{pattern} and {asked}");
+        }
+    }
 
     #[test]
     fn foreign_syntax_is_refused() {
