@@ -36,6 +36,8 @@ pub struct MqttSession {
     subscriptions: Subscriptions,
     /// Up to which filter what is open has been judged again, while others are left.
     judged: Option<Box<str>>,
+    /// The longest packet that the broker takes, where it has said so.
+    broker_takes: Option<u32>,
 }
 
 /// How many subscriptions are judged again in one go: with hundreds of rules, a few milliseconds of work.
@@ -138,6 +140,7 @@ impl MqttSession {
             introduced: Introduced::default(),
             subscriptions: Subscriptions::default(),
             judged: None,
+            broker_takes: None,
         }
     }
 

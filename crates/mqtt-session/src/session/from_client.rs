@@ -4,7 +4,9 @@ use message_access::{AccessRequest, Judge, Operation, Output, SessionEnd};
 
 use super::opening::may_name;
 use super::{MqttSession, Outcome, Phase, Stop};
-use crate::codes::{NOT_AUTHORIZED, PACKET_ID_NOT_FOUND, Problem, TOPIC_NAME_INVALID};
+use crate::codes::{
+    NOT_AUTHORIZED, PACKET_ID_NOT_FOUND, PACKET_TOO_LARGE, Problem, TOPIC_NAME_INVALID,
+};
 use crate::compose::{self, PUBACK, PUBCOMP, PUBREC};
 use crate::frames::Frame;
 use crate::packet::publish::Publish;
@@ -125,6 +127,12 @@ impl MqttSession {
             .properties
             .keeping(|property| property.id != TOPIC_ALIAS && !property.is_source());
         let beginning = compose::publish(&publish, &topic, &kept.source(source));
+        let length = beginning.len() + publish.payload.len();
+        if self.broker_takes.is_some_and(|most| usize::try_from(most).is_ok_and(|m| length > m)) {
+            let what =
+                "a message that is longer than the broker takes, with the topic of its alias";
+            return Err(Problem { code: PACKET_TOO_LARGE, what }.into());
+        }
         Ok(Outcome::Instead(beginning, frame.tail(publish.payload.len())))
     }
 

@@ -154,9 +154,11 @@ impl MqttSession {
             _ => true,
         });
         let stamp = principal.filter(|_| self.limits.stamp_source).map_or(0, stamp_length);
-        let size = properties.number(MAXIMUM_PACKET_SIZE);
-        let size = size.map(|size| size.saturating_sub(stamp).max(1));
-        let kept = with_size(kept, size, self.limits.message_bytes);
+        self.broker_takes = properties.number(MAXIMUM_PACKET_SIZE);
+        let size = self.broker_takes.map(|size| size.saturating_sub(stamp).max(1));
+        // Subscribers let the broker send what the limit is, with the stamp.
+        let limit = self.limits.message_bytes.saturating_sub(usize::try_from(stamp).unwrap_or(0));
+        let kept = with_size(kept, size, limit);
         let kept = with_aliases(kept, self.client.aliases.most);
         match assigns {
             true => kept.text(ASSIGNED_CLIENT_IDENTIFIER, &self.introduced.client_id),

@@ -25,6 +25,22 @@ fn the_broker_is_told_every_topic_of_the_client_by_name() {
 }
 
 #[test]
+fn a_message_that_its_topic_makes_too_long_is_not_sent_to_the_broker() {
+    for (size, fits) in [(22, true), (21, false)] {
+        let rules = Rules::new().publish(&["orders/+"]);
+        let mut talk = Talk::open_with(5, rules, &settings(), &[0x22, 0, 3, 0x27, 0, 0, 0, size]);
+        talk.client(&publish(5, 0, "orders/a", &alias(1))).unwrap();
+        talk.said();
+        let (says, named) = (publish(5, 1, "", &alias(1)), publish(5, 1, "orders/a", &[]));
+        assert_eq!(named.len(), 22);
+        match fits {
+            true => client(&mut talk, &says, &[], &named),
+            false => ends(&mut talk, &says, &[0xE0, 1, 0x95], limit),
+        }
+    }
+}
+
+#[test]
 fn an_alias_of_a_refused_message_means_its_topic() {
     let mut talk = talk();
     let no = [0x40, 3, 0, 7, 0x87];

@@ -193,6 +193,11 @@ fn what_either_side_lets_the_other_send_is_bounded() {
     talk.said();
     let told = connack(5, 0, &[0x27, 0, 0, 3, 0xAE]);
     broker(&mut talk, &connack(5, 0, &[0x27, 0, 0, 3, 0xE8]), &told, &[]);
+    // The same where the broker names no size: what others are sent is no longer than they were told.
+    let mut talk = Talk::with(rules(), &settings);
+    talk.client(&connect(5, "bank.payments", &[])).unwrap();
+    talk.said();
+    broker(&mut talk, &connack(5, 0, &[]), &connack(5, 0, &[0x27, 0, 0, 0x26, 0xD6]), &[]);
 }
 
 #[test]
