@@ -16,6 +16,12 @@ pub trait Judge {
     /// Whether the client may do this now. Asked once for each thing that a client does.
     fn decide(&mut self, request: &AccessRequest<'_>) -> bool;
 
+    /// The same of what reaches the client by a subscription that was decided: it is counted, and a refusal is logged, but
+    /// an audit has its line of the subscription already.
+    fn delivers(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.decide(request)
+    }
+
     /// The same where nothing was asked for by name: neither counted nor logged (what a listing leaves out, whether an
     /// open subscription may stay).
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool;

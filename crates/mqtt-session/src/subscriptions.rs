@@ -3,9 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-use message_access::{AccessRequest, Operation};
+use message_access::{AccessRequest, MessageProtocol, Operation, TopicPattern};
 
 use crate::codes::Code;
+
+/// How a filter begins that members of a group share.
+const SHARED: &str = "$share/";
 
 /// A filter as policies see it: that of a shared subscription without its group (MQTT 5.0 §4.8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(crate) struct Filter<'a> {
 impl<'a> Filter<'a> {
     /// Reads `a/+` or `$share/group/a/+`. Brokers share subscriptions of 3.1.1 clients too.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let filter = match text.strip_prefix("$share/") {
+        let filter = match text.strip_prefix(SHARED) {
             Some(shared) => {
                 let (group, topic) = shared.split_once('/')?;
                 Self { group: Some(group), topic }
@@ -58,6 +61,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Subscriptions {
     open: BTreeSet<Box<str>>,
     bytes: usize,
+    /// How many of those that are open are shared.
+    shared: usize,
     waiting: HashMap<u16, Vec<Verdict>>,
     verdicts: usize,
 }
@@ -72,6 +77,20 @@ impl Subscriptions {
     pub(crate) fn filters(&self, behind: Option<&str>) -> impl Iterator<Item = &str> {
         let behind = behind.map_or(Bound::Unbounded, Bound::Excluded);
         self.open.range::<str, _>((behind, Bound::Unbounded)).map(|filter| &**filter)
+    }
+
+    /// Whether any of them is shared.
+    pub(crate) const fn is_any_shared(&self) -> bool {
+        self.shared > 0
+    }
+
+    /// The group of each that a message of this topic comes by; `None` for one that is not shared.
+    pub(crate) fn groups_of(&self, topic: &str) -> impl Iterator<Item = Option<&str>> {
+        let matches = |filter: &Filter<'_>| {
+            let pattern = TopicPattern::parse(MessageProtocol::Mqtt, filter.topic);
+            pattern.is_ok_and(|pattern| pattern.covers(topic))
+        };
+        self.filters().filter_map(Filter::read).filter(matches).map(|filter| filter.group)
     }
 
     /// How many bytes the names have, and the answers that wait.
@@ -91,7 +110,10 @@ impl Subscriptions {
     /// A subscription is asked for: it counts as open until the broker refuses it. Gives its name back if it is new.
     pub(crate) fn insert(&mut self, filter: &str) -> Option<Box<str>> {
         let new = self.open.insert(filter.into());
-        self.bytes += if new { filter.len() } else { 0 };
+        if new {
+            self.bytes += filter.len();
+            self.shared += usize::from(filter.starts_with(SHARED));
+        }
         new.then(|| filter.into())
     }
 
@@ -99,6 +121,7 @@ impl Subscriptions {
     pub(crate) fn remove(&mut self, filter: &str) {
         if self.open.remove(filter) {
             self.bytes -= filter.len();
+            self.shared -= usize::from(filter.starts_with(SHARED));
         }
     }
 

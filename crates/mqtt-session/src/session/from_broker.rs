@@ -43,7 +43,7 @@ impl MqttSession {
     fn deliver(&mut self, frame: &Frame, judge: &mut dyn Judge) -> Result<Outcome, Stop> {
         let publish = Publish::read(frame.first(), frame.body(), self.version, Place::Delivery)?;
         let topic = self.broker.aliases.topic(&publish)?;
-        if !judge.decide(&AccessRequest::on_topic(Operation::Subscribe, &topic)) {
+        if !self.may_reach_client(&topic, judge) {
             return Ok(self.withhold(&publish));
         }
         if let Some(id) = publish.packet_id {
@@ -56,6 +56,21 @@ impl MqttSession {
         // The message that gave the topic its alias was withheld: this one names both.
         let beginning = compose::publish(&publish, &topic, &publish.properties.keeping(|_| true));
         Ok(Outcome::Instead(beginning, frame.tail(publish.payload.len())))
+    }
+
+    /// Whether the client may have a message of this topic. A DENY of other groups alone does not take it from a group that
+    /// it came to: the broker would give it to nobody else.
+    fn may_reach_client(&self, topic: &str, judge: &mut dyn Judge) -> bool {
+        let request = AccessRequest::on_topic(Operation::Subscribe, topic);
+        if !self.subscriptions.is_any_shared() || judge.would_allow(&request) {
+            return judge.delivers(&request);
+        }
+        let mut groups = self.subscriptions.groups_of(topic).peekable();
+        match groups.peek() {
+            // Not of a group alone, or of none that is known here.
+            None => judge.delivers(&request),
+            Some(_) => groups.all(|group| judge.delivers(&AccessRequest { group, ..request })),
+        }
     }
 
     fn withhold(&mut self, publish: &Publish<'_>) -> Outcome {

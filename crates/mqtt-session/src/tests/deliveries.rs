@@ -43,6 +43,33 @@ fn what_is_refused_is_acknowledged_and_dropped() {
 }
 
 #[test]
+fn a_deny_of_another_group_takes_no_message_from_a_group() {
+    let message = publish(5, 1, "orders/new", &[]);
+    let refusal = [0x40, 3, 0, 7, 0x87];
+    for (name, filters, passes) in [
+        ("of a group", &["$share/workers/orders/#"][..], true),
+        ("of the group that is denied", &["$share/billing/orders/#"], false),
+        ("of two groups", &["$share/workers/orders/#", "$share/others/+/new"], true),
+        ("of one that it may not be in", &["$share/workers/orders/#", "$share/no/orders/#"], true),
+        ("also by itself", &["$share/workers/orders/#", "orders/new"], true),
+        ("of another filter", &["$share/workers/orders/old"], false),
+        ("of no filter", &[], false),
+    ] {
+        let rules = Rules::new().subscribe(&["orders/#"]).groups(&["workers", "others", "billing"]);
+        let mut talk = Talk::open(5, rules.deny_to(&["billing"], &["orders/#"]));
+        if !filters.is_empty() {
+            talk.client(&subscribe(5, filters)).unwrap();
+        }
+        talk.said();
+        let (to_client, to_broker) =
+            if passes { (&message[..], &[][..]) } else { (&[][..], &refusal[..]) };
+        talk.broker(&message).unwrap();
+        let said = talk.said();
+        assert_eq!((&said.0[..], &said.1[..]), (to_client, to_broker), "{name}");
+    }
+}
+
+#[test]
 fn the_rest_of_a_refused_message_of_qos_2_is_answered_here() {
     for version in [4, 5] {
         let mut talk = Talk::open(version, rules());

@@ -18,6 +18,8 @@ pub(super) struct Rules {
     subscribe: Vec<TopicPattern>,
     groups: Vec<NamePattern>,
     denied: Vec<TopicPattern>,
+    /// Groups that `denied` is about; all, and what is of no group, where there are none.
+    denied_groups: Vec<NamePattern>,
     client_ids: Vec<NamePattern>,
     principal: Option<&'static str>,
     /// What was asked, counted and logged.
@@ -54,6 +56,10 @@ impl Rules {
 
     pub(super) fn deny(self, what: &[&str]) -> Self {
         Self { denied: topics(what), ..self }
+    }
+
+    pub(super) fn deny_to(self, groups: &[&str], what: &[&str]) -> Self {
+        Self { denied: topics(what), denied_groups: names(groups), ..self }
     }
 
     pub(super) fn client_ids(self, ids: &[&str]) -> Self {
@@ -98,7 +104,10 @@ impl Judge for Rules {
             Operation::Describe => covers(&self.publish) || covers(&self.subscribe),
             _ => false,
         };
-        allowed && !self.denied.iter().any(|pattern| pattern.overlaps(topic))
+        let denied = self.denied.iter().any(|pattern| pattern.overlaps(topic))
+            && (self.denied_groups.is_empty()
+                || request.group.is_none_or(|g| self.denied_groups.iter().any(|d| d.overlaps(g))));
+        allowed && !denied
     }
 
     fn principal(&self) -> Option<&str> {
