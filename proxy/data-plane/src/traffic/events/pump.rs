@@ -19,8 +19,8 @@ use crate::connection::net::{CHUNK, Io};
 use crate::labels::CloseReason;
 
 /// How many bytes are taken in before the other tasks of the worker have their turn: about a millisecond of work, where a
-/// client sends the smallest messages.
-const TURN: usize = CHUNK;
+/// client sends the smallest messages. As many as for opaque bytes, because each turn asks the kernel who is ready.
+const TURN: usize = 256 << 10;
 
 /// A side is not heard any more while the *other* direction has this much to be written to it: its own answers, and what
 /// it does not read. It is not zero, because a client may write a batch before it reads.
