@@ -8,11 +8,12 @@ use message_access::{
     AccessRequest, Judge, Operation, Output, Session, SessionEnd, SessionSettings,
 };
 use nats_session::NatsSession;
+use serde_json::Value;
 
 /// What a session may hold beside what has just arrived: names of what is open, answers that wait.
 const HELD_BYTES: usize = 64 * 1024;
 
-/// A policy of few words: `orders.…`, and the caller's own inbox.
+/// A policy of few words: `orders.…`, the caller's own inbox, and of the stream `S` what is below `orders.`.
 struct Orders;
 
 impl Judge for Orders {
@@ -21,10 +22,15 @@ impl Judge for Orders {
     }
 
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {
-        let topic = request.topic.unwrap_or_default();
+        let is_order = request.topic.is_none_or(|topic| topic.starts_with("orders."));
+        let is_named = request.topic.is_some() || request.stream.is_some();
+        let is_own = request.stream.is_none_or(|stream| stream == "S");
         match request.operation {
-            Operation::Publish => topic.starts_with("orders."),
-            Operation::Subscribe => is_receivable(topic) && request.stream.is_none(),
+            Operation::Publish => request.topic.is_some() && is_order,
+            Operation::Subscribe => is_own && is_named && request.topic.is_none_or(is_receivable),
+            Operation::Create => is_own && is_named && is_order,
+            Operation::Describe => is_own && is_order,
+            Operation::Admin => request.topic.is_none() && request.stream == Some("S"),
             _ => false,
         }
     }
@@ -46,8 +52,9 @@ pub fn nats_session(data: &[u8]) {
     let end = data.iter().position(|byte| *byte == 0xff).unwrap_or(data.len());
     let (client, broker) = (&data[..end], data.get(end + 1..).unwrap_or_default());
     let whole = said(stamp_source, client, broker, usize::MAX);
-    if let (Ok(()), to_broker, _) = &whole {
+    if let (Ok(()), to_broker, to_client) = &whole {
         judge_what_the_server_gets(to_broker);
+        judge_what_the_client_gets(to_client);
     }
     for size in [1, 7, 64] {
         let parts = said(stamp_source, client, broker, size);
@@ -128,11 +135,18 @@ fn judge_what_the_server_gets(mut said: &[u8]) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
             [verb, subject, .., size] if verb.to_ascii_uppercase().ends_with("PUB") => {
-                assert!(subject.starts_with("orders."), "{line}");
                 let size: usize = size.parse().expect("a length");
                 let Some(payload) = said.get(..size) else { return };
+                let mut body = payload;
                 if verb.len() == 4 {
-                    judge_headers(payload, words[words.len() - 2]);
+                    let length = words[words.len() - 2].parse().expect("a length");
+                    judge_headers(&payload[..length]);
+                    body = &payload[length..];
+                }
+                match subject.split_once(".API.").filter(|(head, _)| is_jetstream(head)) {
+                    Some((_, api)) => judge_request(api, body),
+                    _ if subject.starts_with("$JS.") => assert!(subject.contains(".S."), "{line}"),
+                    _ => assert!(subject.starts_with("orders."), "{line}"),
                 }
                 said = said.get(size + 2..).unwrap_or_default();
             }
@@ -148,9 +162,93 @@ fn judge_what_the_server_gets(mut said: &[u8]) {
     }
 }
 
-fn judge_headers(payload: &[u8], length: &str) {
-    let length: usize = length.parse().expect("a length");
-    let block = String::from_utf8_lossy(&payload[..length]).to_ascii_lowercase();
+/// `$JS`, or `$JS.<domain>`.
+fn is_jetstream(head: &str) -> bool {
+    head.split('.').count() <= 2 && head.split('.').next() == Some("$JS")
+}
+
+/// What a stream's consumer delivers is below `orders.`, and of `S`.
+fn judge_what_the_client_gets(mut said: &[u8]) {
+    while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
+        let line = String::from_utf8_lossy(&said[..end]).to_string();
+        said = &said[end + 1..];
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [verb, subject, _, rest @ .., size] = words.as_slice() else { continue };
+        if !verb.to_ascii_uppercase().ends_with("MSG") {
+            continue;
+        }
+        if let Some(reply) = rest.first().filter(|reply| reply.starts_with("$JS.ACK.")) {
+            let tokens: Vec<&str> = reply.split('.').collect();
+            let of_consumer = tokens.len() == 9 || tokens.len() >= 11;
+            let stream = tokens.get(if tokens.len() == 9 { 2 } else { 4 });
+            assert!(!of_consumer || (stream == Some(&"S") && is_receivable(subject)), "{line}");
+        }
+        let size: usize = size.parse().expect("a length");
+        said = said.get(size + 2..).unwrap_or_default();
+    }
+}
+
+/// Members of bodies that name what a request is about.
+const NAMING: [&str; 9] = [
+    "subjects",
+    "subjects_filter",
+    "filter_subject",
+    "filter_subjects",
+    "last_by_subj",
+    "next_by_subj",
+    "multi_last",
+    "deliver_subject",
+    "dest",
+];
+
+/// Reads a request as a server does, which takes names of members in any case.
+fn judge_request(api: &str, body: &[u8]) {
+    let words: Vec<&str> = api.split('.').collect();
+    let lists = matches!(words.as_slice(), ["INFO"] | ["STREAM", "NAMES"]);
+    assert!(lists || words.contains(&"S"), "{api}");
+    assert!(!words.contains(&"*") || api.starts_with("CONSUMER.CREATE."), "{api}");
+    let reads = matches!(words.as_slice(), ["STREAM", "MSG", "GET", _] | ["DIRECT", "GET", _]);
+    let asks = matches!(
+        words.as_slice(),
+        ["STREAM", "CREATE" | "UPDATE" | "INFO" | "SNAPSHOT", _]
+            | ["CONSUMER", "CREATE" | "DURABLE", ..]
+    );
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        assert!(!reads, "{api}");
+        return;
+    };
+    if reads || asks {
+        judge_names("", &body);
+    }
+    if let (true, Value::Object(members)) = (reads, &body) {
+        let has = |name: &str| members.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let next = members.get("next_by_subj").and_then(Value::as_str).unwrap_or_default();
+        let by_subject = has("multi_last") || has("last_by_subj");
+        let by_number = members.iter().any(|(name, value)| {
+            ["seq", "start_time"].contains(&&*name.to_ascii_lowercase()) && !value.is_null()
+        });
+        assert!(!next.is_empty() || (by_subject && !by_number), "{api} {body}");
+    }
+}
+
+fn judge_names(name: &str, value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members.iter().filter(|(name, _)| *name != "metadata") {
+                judge_names(&name.to_ascii_lowercase(), value);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| judge_names(name, value)),
+        Value::String(text) if NAMING.contains(&name) => {
+            assert!(text.is_empty() || is_receivable(text), "{name} {text}");
+        }
+        Value::String(text) if name == "stream_name" => assert_eq!(text, "S"),
+        _ => {}
+    }
+}
+
+fn judge_headers(block: &[u8]) {
+    let block = String::from_utf8_lossy(block).to_ascii_lowercase();
     assert!(!block.contains("\nnats-request-info:"), "{block}");
     for line in block.lines().filter_map(|line| line.strip_prefix("nats-trace-dest:")) {
         assert!(line.trim().starts_with("orders."), "{block}");
