@@ -58,6 +58,15 @@ impl InboundPhases {
         Self { inbound, protocol, context, judge, forwarded, sender }
     }
 
+    /// A broker gets no request: a peer may send one on the mesh connection that its streams are on, and a broker may take a
+    /// line of it for an operation that nobody judged.
+    fn refuse_for_broker(&self) -> Result<(), RequestError> {
+        match self.inbound.arrival.declared_protocol.messages() {
+            Some(_) => Err(RequestError::BadStream("a request to a broker's port")),
+            None => Ok(()),
+        }
+    }
+
     /// The purpose of a peer's CONNECT stream: accepted only between two of our proxies, only to the connection's own
     /// destination, only of a known kind.
     fn stream_kind(&self, head: &Parts) -> Result<StreamKind, RequestError> {
@@ -114,6 +123,7 @@ impl ExchangePhases for InboundPhases {
 
     /// The token comes before policy, which uses its claims.
     async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Phase<()> {
+        self.refuse_for_broker()?;
         let state = &self.inbound.worker.state;
         let forwarded_for = &state.settings.inbound.forwarded_for;
         let remote_ip = client::remote_ip(forwarded_for, self.sender, &exchange.parts.headers);

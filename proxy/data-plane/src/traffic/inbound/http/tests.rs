@@ -194,3 +194,23 @@ async fn f12_policy_tightened_or_removed_between_gate_and_registration_all_is_ju
         assert_eq!(swapped(field, &before, &after), expect, "{name}");
     }
 }
+
+#[test]
+fn a_broker_gets_no_request_of_a_peer() {
+    let text =
+        "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\n";
+    let config = Config::parse("p", text.as_bytes()).unwrap();
+    let installer = ResourceInstaller::new(config, 1).unwrap();
+    for (declared, refused) in [
+        (Declared::Nats, true),
+        (Declared::Mqtt, true),
+        (Declared::Kafka, true),
+        (Declared::Http, false),
+        (Declared::Tcp, false),
+        (Declared::Auto, false),
+    ] {
+        let mut phases = phases(&installer);
+        Arc::get_mut(&mut phases.inbound).unwrap().arrival.declared_protocol = declared;
+        assert_eq!(phases.refuse_for_broker().is_err(), refused, "{declared:?}");
+    }
+}
