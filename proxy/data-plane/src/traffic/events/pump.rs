@@ -71,6 +71,8 @@ pub(super) struct Pump<'a, C, B> {
     spoken: Spoken<'a>,
     to_client: Outgoing,
     to_broker: Outgoing,
+    /// How much waited to be written to the broker when the client was heard last.
+    of_client: usize,
     output: Output,
     began: Instant,
     /// When the client must have introduced itself; nothing once it has.
@@ -86,6 +88,7 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
             spoken,
             to_client: Outgoing::default(),
             to_broker: Outgoing::default(),
+            of_client: 0,
             output: Output::default(),
             began: Instant::now(),
             greeting: Some(Box::pin(sleep(greeting))),
@@ -158,14 +161,16 @@ impl<'a, C: Io, B: Io> Pump<'a, C, B> {
         self.say(|Spoken { session, judge, .. }, output| {
             session.client_said(chunk, now, *judge, output)
         })?;
+        self.of_client = self.to_broker.waiting();
         Ok(heard)
     }
 
-    /// The same for the broker.
+    /// The same for the broker. What waits because the client said it keeps nobody from hearing the broker: one that answers
+    /// before it reads on (Kafka's do) would wait for ever, with a client whose message is longer than what may be unread.
     fn hear_broker(&mut self, cx: &mut Context<'_>) -> Result<usize, PumpEnd> {
         let may = self.to_client.is_open()
             && self.to_client.is_empty()
-            && self.to_broker.waiting() <= UNREAD;
+            && self.to_broker.waiting() <= self.of_client.saturating_add(UNREAD);
         let Some(chunk) = read(may, &mut self.broker, cx)? else { return Ok(0) };
         if chunk.is_empty() {
             self.to_client.end();

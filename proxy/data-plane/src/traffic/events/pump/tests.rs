@@ -257,6 +257,31 @@ async fn a_client_that_reads_nothing_is_not_heard_any_more_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_broker_that_answers_before_it_reads_on_is_heard() {
+    let Scene { mut client, mut broker, pumped: _pumped, .. } = Scene::new();
+    let long = format!("{}\n", "x".repeat(4 * UNREAD));
+    client.write_all(b"hi\n").await.unwrap();
+    heard(&mut broker, "hi\n").await;
+    let said = long.clone();
+    let (mut read, mut write) = tokio::io::split(client);
+    let saying = tokio::spawn(async move { write.write_all(said.as_bytes()).await.unwrap() });
+    // All of the line is heard, and waits.
+    heard(&mut broker, &long[..1]).await;
+    saying.await.unwrap();
+    let answer = "a".repeat(4 * UNREAD);
+    let (mut listens, mut speaks) = tokio::io::split(broker);
+    let told = answer.clone();
+    let speaking = tokio::spawn(async move { speaks.write_all(told.as_bytes()).await.unwrap() });
+    let mut answered = vec![0; answer.len()];
+    let reading = read.read_exact(&mut answered);
+    tokio::time::timeout(Duration::from_secs(60), reading).await.expect("it is heard").unwrap();
+    speaking.await.unwrap();
+    let mut rest = vec![0; long.len() - 1];
+    listens.read_exact(&mut rest).await.unwrap();
+    assert_eq!(rest, &long.as_bytes()[1..]);
+}
+
+#[tokio::test]
 async fn a_client_that_waits_for_the_broker_is_heard_again_after_its_answer() {
     let Scene { mut client, mut broker, .. } = Scene::new();
     client.write_all(b"hi\nwait\n").await.unwrap();
