@@ -20,6 +20,7 @@ use message_access::{Dismissal, MessageProtocol, SessionEnd};
 use crate::connection::net::{Io, StreamAborter};
 use crate::connection::registry::Connection;
 use crate::labels::CloseReason;
+use crate::traffic::authorize;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
@@ -79,6 +80,12 @@ impl BrokerConnection<'_> {
         self.report(end, judge.refused(), record);
     }
 
+    /// Whether policy lets the connection be open: each is told in its turn that it does not, and meanwhile another that
+    /// carries it may be gone.
+    fn is_still_allowed(&self) -> bool {
+        authorize::still_allows(&self.worker.state.snapshot(), self.connection)
+    }
+
     /// Tells why it ended.
     fn report(&self, end: PumpEnd, refused: Option<&'static str>, record: &mut ConnectionRecord) {
         let mut failed = |reason, detail, error: String| {
@@ -90,10 +97,13 @@ impl BrokerConnection<'_> {
         match end {
             PumpEnd::Done => record.ended(CloseReason::Done, CloseReason::Done.as_str()),
             PumpEnd::Cut(reason) => record.ended(reason, reason.as_str()),
-            PumpEnd::Broken(error) => {
-                let reason = opaque::broken_reason(self.connection, &error);
-                record.failed(reason, reason.as_str(), error);
-            }
+            PumpEnd::Broken(error) => match opaque::broken_reason(self.connection, &error) {
+                // What carries it was cut first, by the same change of policy.
+                CloseReason::Error if !self.is_still_allowed() => {
+                    record.ended(CloseReason::Policy, CloseReason::Policy.as_str());
+                }
+                reason => record.failed(reason, reason.as_str(), error),
+            },
             PumpEnd::Silent => failed(
                 CloseReason::HeaderTimeout,
                 EVENT_LIMIT,
