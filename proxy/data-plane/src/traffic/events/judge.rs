@@ -76,7 +76,7 @@ impl MessageJudge {
     }
 
     /// The verdict of policy, and whatever is to be written about it.
-    fn judge(&mut self, snapshot: &Snapshot, request: &AccessRequest<'_>) -> bool {
+    fn judge(&mut self, snapshot: &Snapshot, request: &AccessRequest<'_>, audits: bool) -> bool {
         let connection = self.connection.clone();
         let facts = authorize::facts(&connection);
         let verdict = authorize::message(snapshot, &facts, self.protocol, request);
@@ -84,7 +84,7 @@ impl MessageJudge {
         let counter = self.counter(request.operation, allowed, verdict.policy());
         counter.inc();
         let now = self.now();
-        let audited = verdict.audited_by().filter(|_| self.is_new(request));
+        let audited = verdict.audited_by().filter(|_| audits && self.is_new(request));
         let due = !allowed && self.lines.is_due(now);
         if due || audited.is_some() {
             let nearest = (due && verdict.decider().is_none())
@@ -158,8 +158,9 @@ impl MessageJudge {
     }
 }
 
-impl Judge for MessageJudge {
-    fn decide(&mut self, request: &AccessRequest<'_>) -> bool {
+impl MessageJudge {
+    /// Decides; where `audits` is set, an AUDIT policy writes its line.
+    fn answer(&mut self, request: &AccessRequest<'_>, audits: bool) -> bool {
         let snapshot = self.worker.state.snapshot();
         if self.known.hold_under(&snapshot) {
             // Names of policies that are gone.
@@ -178,7 +179,17 @@ impl Judge for MessageJudge {
                 return false;
             }
         }
-        self.judge(&snapshot, request)
+        self.judge(&snapshot, request, audits)
+    }
+}
+
+impl Judge for MessageJudge {
+    fn decide(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.answer(request, true)
+    }
+
+    fn delivers(&mut self, request: &AccessRequest<'_>) -> bool {
+        self.answer(request, false)
     }
 
     fn would_allow(&mut self, request: &AccessRequest<'_>) -> bool {

@@ -97,6 +97,22 @@ const AUDIT: &str = "{protocol: nats, action: AUDIT, rules: [{to: [{operation: {
 const DENY: &str = "{protocol: nats, action: DENY, rules: [{to: [{operation: {operations: [publish], topics: ['>']}}]}]}";
 
 #[test]
+fn what_is_delivered_is_counted_and_leaves_the_lines_of_an_audit_to_what_is_asked_for() {
+    let mut scene = Scene::new(&[ALLOW, AUDIT]);
+    for number in 0..2 * AUDITED {
+        let topic = format!("orders.{number}");
+        assert!(scene.judge.delivers(&AccessRequest::on_topic(Operation::Publish, &topic)));
+    }
+    let most = u64::try_from(2 * AUDITED).unwrap();
+    assert_eq!(scene.count(Operation::Publish, "allow", Some("bank/t0")), most);
+    assert!(scene.decide(Operation::Publish, "orders.new"));
+    assert!(!scene.judge.delivers(&AccessRequest::on_topic(Operation::Publish, "payments.new")));
+    let lines = scene.lines();
+    let topics: Vec<_> = lines.iter().map(|line| line["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["orders.new", "payments.new"]);
+}
+
+#[test]
 fn every_operation_is_counted_and_a_refused_one_has_a_line() {
     let mut scene = Scene::new(&[ALLOW]);
     assert!(scene.decide(Operation::Publish, "orders.new"));
