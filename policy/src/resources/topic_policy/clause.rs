@@ -41,7 +41,7 @@ pub(super) fn read(
         reply: map.take("reply").is_some_and(|v| reader.boolean(v).unwrap_or(false)),
     };
     map.finish(reader);
-    refuse_contradictions(reader, value, &clause, reading.action);
+    refuse_contradictions(reader, value, &clause, reading);
     Some(clause)
 }
 
@@ -135,13 +135,18 @@ fn refuse_contradictions(
     reader: &mut YamlReader,
     value: YamlValue<'_>,
     clause: &TopicClause,
-    action: PolicyAction,
+    RuleReading { protocol, action, .. }: RuleReading<'_>,
 ) {
     let mut refuse = |found: &str, expected: &str, fix: &str| {
         let code = DiagnosticCode::NoEffect;
         reader.report_with_code(code, value.node.mark, found, expected, Some(fix.to_owned()));
     };
     let names = clause.names_anything();
+    // MQTT asks for no group by itself.
+    let names_topics = match protocol {
+        MessageProtocol::Mqtt => !clause.topics.is_empty(),
+        MessageProtocol::Nats | MessageProtocol::Kafka => names,
+    };
     let has = |operation| clause.operations.has(operation);
     let about_names =
         [Operation::Publish, Operation::Subscribe, Operation::Create, Operation::Delete];
@@ -152,7 +157,7 @@ fn refuse_contradictions(
             "the operations that the clause is about",
             "name some of publish, subscribe, create, delete, admin and cluster",
         ),
-        PolicyAction::Allow if !names && clause.operations.has_any(about_names) => refuse(
+        PolicyAction::Allow if !names_topics && clause.operations.has_any(about_names) => refuse(
             "publish, subscribe, create or delete without `topics`, which allows nothing",
             "what it may be done with",
             "name the topics; all of them are `*` in Kafka, `>` in NATS, `#` in MQTT",

@@ -43,6 +43,7 @@ fn what_is_taken_and_what_is_refused() {
         ("connect", rule("mqtt", "{operations: [connect], topics: [a]}"), "in `clientIds`"),
         ("no operations", rule("kafka", "{topics: [a]}"), "no `operations`"),
         ("no topics", rule("nats", "{operations: [publish]}"), "all of them are `*` in Kafka"),
+        ("groups of MQTT without topics", rule("mqtt", "{operations: [subscribe], groups: [g]}"), "which allows nothing"),
         ("no topics to create", rule("kafka", "{operations: [create]}"), "which allows nothing"),
         ("an empty list", rule("kafka", "{operations: [publish], topics: []}"), "an empty list"),
         ("Kafka with NATS's wildcard", rule("kafka", "{operations: [publish], topics: [orders.>]}"), "`orders` or `orders-*`"),
