@@ -158,6 +158,14 @@ fn what_is_open(at: LocatedTopicRule<'_>, findings: &mut Vec<Finding>) {
             "name the topics, or the callers",
         ));
     }
+    let takes_over = |clause: &TopicClause| clause.client_ids.iter().any(|ids| ids.covers("*"));
+    if at.rule.to.iter().any(takes_over) {
+        findings.push(at.finding(
+            "takes_over_sessions",
+            "it allows every client id: its callers may take over the sessions of all others",
+            "name the client ids, or their beginning; a caller's own need no rule",
+        ));
+    }
     let reads_answers = |clause: &TopicClause| {
         clause.operations.has(Operation::Subscribe) && covers_topic(clause, "_INBOX.>")
     };

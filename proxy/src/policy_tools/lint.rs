@@ -23,8 +23,8 @@ use data_plane::control::config::load::CheckedConfig;
 /// (forwarded_identity_untrusted), exchanges that make one user of those of several issuers
 /// (mixed_users), and a default that lets everything in (default_allows). Of message brokers: ports where
 /// nothing is allowed (broker_without_allow), TopicPolicies about a protocol that no port is declared to speak
-/// (no_port_of_protocol), everybody writing to every topic (topics_open_to_all), and NATS callers who may read
-/// the answers to others (reads_answers).
+/// (no_port_of_protocol), everybody writing to every topic (topics_open_to_all), NATS callers who may read
+/// the answers to others (reads_answers), and MQTT callers who may take over all sessions (takes_over_sessions).
 ///
 /// Exit code 0 = no warning, 1 = warnings, 2 = bad configuration or resources. Notices do not count.
 #[derive(Debug, Clone, clap::Args)]

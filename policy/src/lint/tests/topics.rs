@@ -3,6 +3,7 @@
 use super::*;
 
 const KAFKA: &[(u16, Protocol)] = &[(9092, Protocol::Kafka)];
+const MQTT: &[(u16, Protocol)] = &[(1883, Protocol::Mqtt)];
 const NATS: &[(u16, Protocol)] = &[(4222, Protocol::Nats)];
 
 /// TopicPolicies `shop/p0`, `shop/p1`, … of the workload, and what is found of them.
@@ -79,6 +80,13 @@ fn who_may_do_what() {
             rule("nats", one, "{operations: [subscribe], topics: ['>']}"),
             vec!["reads_answers shop/p0 0"],
         ),
+        (
+            "sessions of others",
+            MQTT,
+            rule("mqtt", one, "{clientIds: ['*']}"),
+            vec!["takes_over_sessions shop/p0 0"],
+        ),
+        ("some client ids", MQTT, rule("mqtt", one, "{clientIds: ['d-*']}"), vec![]),
         (
             "no answers",
             NATS,
