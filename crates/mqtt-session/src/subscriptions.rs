@@ -90,7 +90,7 @@ impl Subscriptions {
             let pattern = TopicPattern::parse(MessageProtocol::Mqtt, filter.topic);
             pattern.is_ok_and(|pattern| pattern.covers(topic))
         };
-        self.filters().filter_map(Filter::read).filter(matches).map(|filter| filter.group)
+        self.filters(None).filter_map(Filter::read).filter(matches).map(|filter| filter.group)
     }
 
     /// How many bytes the names have, and the answers that wait.
