@@ -46,7 +46,8 @@ pub(super) fn of(
     let mut clauses: Vec<_> = without_repetitions(found);
     clauses.extend(client_ids(messages));
     for clause in &mut clauses {
-        clause.topics = folding::topics(protocol, std::mem::take(&mut clause.topics), distinct);
+        let folded = folding::topics(protocol, std::mem::take(&mut clause.topics), distinct);
+        clause.topics = folding::without_covered(protocol, folded);
         for names in clause.names.values_mut() {
             *names = folding::names(std::mem::take(names), distinct);
         }

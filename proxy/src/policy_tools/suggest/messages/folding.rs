@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use message_access::MessageProtocol;
+use message_access::{MessageProtocol, TopicPattern};
 
 /// What parts the words of a name that has no levels.
 const SEPARATORS: [char; 3] = ['.', '-', '_'];
@@ -19,6 +19,20 @@ pub(super) fn topics(
         MessageProtocol::Nats => levels(topics, '.', "*", distinct),
         MessageProtocol::Mqtt => levels(topics, '/', "+", distinct),
     }
+}
+
+/// Without the topics that a pattern among them covers: what was delivered by `devices/#` beside the subscription itself.
+pub(super) fn without_covered(
+    protocol: MessageProtocol,
+    topics: BTreeSet<String>,
+) -> BTreeSet<String> {
+    let wild = topics.iter().filter(|topic| topic.contains(['*', '>', '+', '#']));
+    let patterns: Vec<(&String, TopicPattern)> =
+        wild.filter_map(|text| Some((text, TopicPattern::parse(protocol, text).ok()?))).collect();
+    let is_covered = |topic: &String| {
+        patterns.iter().any(|(text, pattern)| *text != topic && pattern.covers(topic))
+    };
+    topics.iter().filter(|topic| !is_covered(topic)).cloned().collect()
 }
 
 fn levels(
@@ -82,6 +96,20 @@ mod tests {
         let seen: BTreeSet<_> = seen.iter().map(|name| (*name).to_owned()).collect();
         let found: Vec<_> = topics(protocol, seen.clone(), most).into_iter().collect();
         assert_eq!(found, expect, "{seen:?}");
+    }
+
+    #[test]
+    fn what_a_pattern_covers_is_not_named_beside_it() {
+        for (protocol, seen, expect) in [
+            (MessageProtocol::Mqtt, &["d/#", "d/1/s", "d/+/s", "e"][..], &["d/#", "e"][..]),
+            (MessageProtocol::Nats, &["d.*", "d.1", "d.1.x", "d.>"], &["d.>"]),
+            (MessageProtocol::Kafka, &["*", "__x", "a", "a-*"], &["*", "__x"]),
+            (MessageProtocol::Mqtt, &["a", "b"], &["a", "b"]),
+        ] {
+            let seen: BTreeSet<_> = seen.iter().map(|name| (*name).to_owned()).collect();
+            let found: Vec<_> = without_covered(protocol, seen).into_iter().collect();
+            assert_eq!(found, expect);
+        }
     }
 
     #[test]
