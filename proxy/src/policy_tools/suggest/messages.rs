@@ -65,7 +65,7 @@ fn chosen<'r>(
     include_denied: bool,
     remarks: &mut Vec<String>,
 ) -> Vec<(&'r RecordedTraffic, &'r RecordedMessage)> {
-    let (mut denied, mut plaintext, mut asked, mut odd) = (0, 0, 0, 0);
+    let (mut denied, mut plaintext, mut asked, mut cut, mut odd) = (0, 0, 0, 0, 0);
     let mut kept = Vec::new();
     for recorded in &recording.seen {
         let Some(message) = &recorded.message else { continue };
@@ -75,6 +75,8 @@ fn chosen<'r>(
             plaintext += 1;
         } else if message.operation == Operation::Describe {
             asked += 1;
+        } else if is_cut(message) {
+            cut += 1;
         } else if !can_be_named(message) {
             odd += 1;
         } else {
@@ -92,8 +94,19 @@ fn chosen<'r>(
         asked,
         "that only ask whether a topic exists: allow publish or subscribe, and what follows is recorded",
     );
+    remark(cut, "on names that are longer than the log writes");
     remark(odd, "on what no pattern can name");
     kept
+}
+
+/// From so many bytes a name may be the beginning of one: the log cuts it after 512, at a character's end.
+const CUT: usize = 512 - 3;
+
+/// Whether a name may go on where the record ends.
+fn is_cut(message: &RecordedMessage) -> bool {
+    let RecordedMessage { topic, group, queue, stream, client_id, transactional_id, .. } = message;
+    let names = [topic, group, queue, stream, client_id, transactional_id];
+    names.into_iter().flatten().any(|name| name.len() >= CUT)
 }
 
 /// Whether a clause can be written that covers this and nothing else.

@@ -166,6 +166,10 @@ fn what_is_refused_and_what_no_pattern_can_name() {
     let with = SuggestArgs { include_denied: true, ..args() };
     let (policies, _) = suggested(&log, &with);
     assert!(policies[0].contains("topics: [a/b]"), "{policies:?}");
+    let long = format!("mqtt publish topic={}", "a".repeat(512));
+    let (policies, remarks) = suggested(&line(ORDERS, "allow", &long), &args());
+    assert!(policies.is_empty(), "{policies:?}");
+    assert_eq!(remarks, ["left out: 1 operations on names that are longer than the log writes"]);
     let two = line(ORDERS, "allow", "mqtt publish topic=a")
         + &line(ORDERS, "allow", "nats publish topic=a");
     let (policies, _) = suggested(&two, &args());
