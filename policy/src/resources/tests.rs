@@ -94,7 +94,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, AbusePolicy, ApiKeyPolicy, ApiSchema, ClientCredentials, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, SignIn, ThreatPolicy, TokenExchange, TokenPolicy, TokenIntrospection, TokenRevocation, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, AbusePolicy, ApiKeyPolicy, ApiSchema, ClientCredentials, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, SignIn, ThreatPolicy, TokenExchange, TokenPolicy, TokenIntrospection, TokenRevocation, TopicPolicy, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!(
@@ -299,7 +299,7 @@ fn service_entry_mistakes() {
         ),
         (
             "{hosts: [a.b], ports: [{number: 80, name: x, protocol: UDP}]}",
-            "for `protocol`; expected a protocol; write one of HTTP, HTTP2, GRPC, GRPC-WEB, TCP, TLS, HTTPS, MONGO, MYSQL, REDIS, AUTO",
+            "for `protocol`; expected a protocol; write one of HTTP, HTTP2, GRPC, GRPC-WEB, TCP, TLS, HTTPS, MONGO, MYSQL, REDIS, NATS, MQTT, KAFKA, AUTO",
         ),
         (
             "{hosts: ['*.b'], ports: [{number: 80, name: x}]}",
