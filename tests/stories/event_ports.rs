@@ -32,11 +32,15 @@ impl NatsLines {
         self.0.write_all(words.as_bytes()).await.unwrap();
     }
 
-    /// The next line; empty at the end.
+    /// The next line; empty at the end. The server asks now and then whether the client is there, which no story is about.
     async fn line(&mut self) -> std::io::Result<String> {
-        let mut line = String::new();
-        timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("a line in time")?;
-        Ok(line)
+        loop {
+            let mut line = String::new();
+            timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("a line in time")?;
+            if line != "PING\r\n" {
+                return Ok(line);
+            }
+        }
     }
 
     async fn asked(mut self, words: &'static str, lines: usize) -> (Self, Vec<String>) {
@@ -162,7 +166,7 @@ fn p03_an_edited_policy_holds_for_what_is_open() {
         let mut client = client;
         client.line().await
     });
-    assert!(ended.is_err() || ended.is_ok_and(|line| line.is_empty()));
+    assert!(ended.as_ref().map_or(true, String::is_empty), "{ended:?}");
     scene.broker.pod().expect_log(&[
         ("kind", "connection"),
         ("protocol", "nats"),
