@@ -1,5 +1,4 @@
 //! The bank's bus of events: a broker, and three services that send and receive.
-#![allow(dead_code, reason = "the stories of each protocol take what they need")]
 
 use postern_tests::{Broker, BrokerKind, Mesh, Pod};
 use serde_json::{Value, json};
@@ -25,11 +24,6 @@ pub(crate) fn events(kind: BrokerKind, policies: &str) -> Events {
 /// The same, with these keys laid over the broker's proxy.yaml.
 pub(crate) fn events_with(kind: BrokerKind, policies: &str, config: Value) -> Events {
     on(Mesh::start(), kind, kind.protocol(), policies, config)
-}
-
-/// The same with an authority and cert agents.
-pub(crate) fn events_with_authority(kind: BrokerKind, policies: &str) -> Events {
-    on(Mesh::with_authority(), kind, kind.protocol(), policies, json!({}))
 }
 
 /// A broker whose port is declared `tcp`: whoever may connect may do anything.
