@@ -181,11 +181,13 @@ fn p03_an_edited_policy_holds_for_what_is_open() {
 fn a_broker_gets_no_request_of_a_peer_that_calls_its_port_http() {
     let scene = event_scene::events(BrokerKind::Nats, &may(&["publish", "subscribe"]));
     let broker = scene.broker.pod();
+    let [a, b, c, _] = broker.ipv4().octets();
+    let address = std::net::Ipv4Addr::from([a, b, c, 200]).to_string();
     let pretended = json!({
         "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
         "metadata": {"name": "pretended", "namespace": "bank"},
         "spec": {
-            "hosts": ["pretended.bank.svc.cluster.local"], "addresses": ["10.77.0.200"],
+            "hosts": ["pretended.bank.svc.cluster.local"], "addresses": [address],
             "location": "MESH_INTERNAL", "resolution": "STATIC",
             "ports": [{"number": 8080, "name": "http", "protocol": "HTTP", "targetPort": 4222}],
             "endpoints": [{"address": broker.ipv4().to_string()}],
@@ -193,9 +195,9 @@ fn a_broker_gets_no_request_of_a_peer_that_calls_its_port_http() {
         },
     });
     scene.mesh.policy("pretended", &pretended.to_string());
-    let url = "http://10.77.0.200:8080/orders";
+    let url = format!("http://{address}:8080/orders");
     wait::until_true("the request to reach the broker's proxy", || {
-        scene.orders.curl(url).status == 400
+        scene.orders.curl(&url).status == 400
     });
     broker.expect_log(&[("kind", "request"), ("reason", "bad_mesh_stream"), ("path", "/orders")]);
 }
